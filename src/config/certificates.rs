@@ -1,0 +1,284 @@
+//! `[[certificate]]` and `[[certificate.deploy]]`: what was said becomes what is meant, and who owns what.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::said::{Place, Section, Value};
+use super::sections::must_exist;
+use super::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify, dns_name};
+
+/// Let's Encrypt and most others take no more names in one certificate.
+const MOST_NAMES: usize = 100;
+
+/// A CertName is at most 63 characters long (Certificate Management Service, newest document).
+const LONGEST_CERT_NAME: usize = 63;
+
+/// Settings of issuing; they have no sense beside `source`.
+const OF_ISSUING: [&str; 5] = ["domains", "dns", "key_type", "profile", "reuse_key"];
+
+const KEY_TYPES: [(&str, KeyType); 5] = [
+    ("ecdsa-p256", KeyType::EcdsaP256),
+    ("ecdsa-p384", KeyType::EcdsaP384),
+    ("rsa-2048", KeyType::Rsa2048),
+    ("rsa-3072", KeyType::Rsa3072),
+    ("rsa-4096", KeyType::Rsa4096),
+];
+
+/// All certificates of the file. `meant` has all else already.
+pub(super) fn read(file: &Section<'_>, meant: &Config) -> Vec<Certificate> {
+    let mut owners = Owners::default();
+    let sections = file.sections("certificate");
+    let certificates: Vec<_> =
+        sections.iter().filter_map(|section| certificate(section, meant, &mut owners)).collect();
+    terms(file, meant, &sections);
+    certificates
+}
+
+/// Who has what: a second owner is an error that names both lines.
+#[derive(Default)]
+struct Owners {
+    names: HashMap<String, usize>,
+    /// By account and the API's name.
+    targets: HashMap<(String, String), Owner>,
+    /// By account and CertName: a forced name may change every domain that is bound to it.
+    cert_names: HashMap<(String, String), Owner>,
+}
+
+#[derive(Clone)]
+struct Owner {
+    certificate: String,
+    line: usize,
+}
+
+fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Option<Certificate> {
+    section.only(&[&["name", "source", "deploy"], OF_ISSUING.as_slice()].concat());
+    let source = section.value("source").and_then(|value| source(section, &value));
+    let domains = domains(section);
+    let dns = dns(section, meant);
+    let key_type = section.value("key_type").and_then(|value| value.one_of(&KEY_TYPES));
+    let profile = section.owned("profile");
+    let reuse_key = section.truth("reuse_key");
+    let name = name(section, source.as_ref(), &domains);
+    let line = section.place.line;
+    let known_as = name.clone().unwrap_or_else(|| format!("of line {line}"));
+    let owner = Owner { certificate: known_as, line };
+    let parts = section.sections("deploy");
+    let deploy = parts.iter().map(|part| deploy(part, meant, &owner, owners)).collect();
+    let name = name?;
+    own_name(section, &name, owners);
+    Some(Certificate {
+        name,
+        domains,
+        dns,
+        key_type: key_type.unwrap_or(KeyType::EcdsaP256),
+        profile: profile.or_else(|| meant.acme.profile.clone()),
+        reuse_key: reuse_key.unwrap_or(false),
+        source,
+        deploy,
+        line,
+    })
+}
+
+/// The folder, without what makes two ways to write one.
+fn source(section: &Section<'_>, value: &Value<'_>) -> Option<PathBuf> {
+    for key in OF_ISSUING {
+        if let Some(other) = section.value(key) {
+            let help = "take out either: `source` is issued elsewhere and only kept in step";
+            other.wrong("stands beside `source`", help);
+        }
+    }
+    Some(section.said.path(value)?.components().collect())
+}
+
+fn domains(section: &Section<'_>) -> Vec<String> {
+    if section.has("source") {
+        return Vec::new();
+    }
+    let Some(value) = section.needed(
+        "domains",
+        "[\"example.com\"]`, or `source = \"/etc/letsencrypt/live/example.com\"",
+    ) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = Vec::new();
+    for (value, text) in value.texts().unwrap_or_default() {
+        match dns_name(text) {
+            Ok(name) if names.contains(&name) => {
+                value.wrong(format!("has `{text}` twice"), "take one of them out");
+            }
+            Ok(name) => names.push(name),
+            Err(why) => value.wrong(
+                format!("has `{text}`, which {why}"),
+                "write a name as in a browser's address line, `*.` before it for a wildcard",
+            ),
+        }
+    }
+    if names.len() > MOST_NAMES {
+        let help = "share them out among several `[[certificate]]`";
+        value.wrong(format!("has {} names; a CA takes {MOST_NAMES}", names.len()), help);
+    }
+    names
+}
+
+fn dns(section: &Section<'_>, meant: &Config) -> String {
+    let value = section.value("dns");
+    let name = value.as_ref().and_then(Value::text).unwrap_or("default").to_owned();
+    if section.has("source") {
+        return name;
+    }
+    match &value {
+        Some(value) => must_exist(value, "dns", &meant.dns),
+        None if meant.dns.contains_key(&name) => {}
+        None => {
+            let help = match meant.dns.keys().next() {
+                Some(other) => format!("write `dns = \"{other}\"`, or a section `[dns.default]`"),
+                None => "write a section `[dns.default]` with `provider = \"alidns\"` (or rfc2136, exec)"
+                    .to_owned(),
+            };
+            let what = "is to be issued, and there is no `[dns.default]` to prove its names by";
+            section.said.missing(&section.place, what, help);
+        }
+    }
+    name
+}
+
+fn name(section: &Section<'_>, source: Option<&PathBuf>, domains: &[String]) -> Option<String> {
+    let said = section.value("name");
+    let derived = || {
+        let folder = source.and_then(|source| source.file_name()?.to_str());
+        let name = folder.or_else(|| domains.first().map(String::as_str))?;
+        Some(name.strip_prefix("*.").unwrap_or(name).to_owned())
+    };
+    let name = match &said {
+        Some(value) => value.text()?.to_owned(),
+        None => derived()?,
+    };
+    if super::is_plain(&name) {
+        return Some(name);
+    }
+    let place = said.map_or_else(|| section.place.clone(), |value| value.place);
+    section.said.wrong(
+        &place,
+        format!("has the name `{name}`, which cannot be a folder's here"),
+        "write a `name` of letters, digits, dot, dash and underscore, a letter or digit first",
+    );
+    None
+}
+
+fn own_name(section: &Section<'_>, name: &str, owners: &mut Owners) {
+    let line = section.place.line;
+    let first = *owners.names.entry(name.to_owned()).or_insert(line);
+    if first != line {
+        let what = format!("has the name `{name}`, as the one of line {first} has");
+        section.said.wrong(&section.place, what, "give each a `name` of its own");
+    }
+}
+
+fn deploy(section: &Section<'_>, meant: &Config, owner: &Owner, owners: &mut Owners) -> Deploy {
+    section.only(&["domains", "aliyun", "verify", "cert_name"]);
+    let aliyun = section.value("aliyun");
+    if let Some(value) = &aliyun {
+        must_exist(value, "aliyun", &meant.aliyun);
+    }
+    let aliyun = aliyun.and_then(|value| value.text()).unwrap_or("default").to_owned();
+    let values = section
+        .needed("domains", "[\"cdn.example.com\"]")
+        .and_then(|value| value.texts())
+        .unwrap_or_default();
+    let domains = values
+        .into_iter()
+        .filter_map(|(value, text)| {
+            let domain = cdn_domain(&value, text)?;
+            own_target(&value, &aliyun, &domain, owner, owners).then_some(domain)
+        })
+        .collect();
+    let ways = [("readback", Verify::Readback), ("none", Verify::None)];
+    let verify = section.value("verify").and_then(|value| value.one_of(&ways));
+    Deploy {
+        domains,
+        cert_name: section.value("cert_name").and_then(|value| {
+            let name = cert_name(&value)?;
+            own_cert_name(&value, &aliyun, &name, owner, owners);
+            Some(name)
+        }),
+        aliyun,
+        verify: verify.unwrap_or(Verify::Readback),
+    }
+}
+
+fn cdn_domain(value: &Value<'_>, text: &str) -> Option<CdnDomain> {
+    match CdnDomain::read(text) {
+        Ok(domain) => Some(domain),
+        Err(why) => {
+            let help =
+                "write it as the console does: `cdn.example.com`; a wildcard as `*.example.com`";
+            value.wrong(format!("has the CDN domain `{text}`, which {why}"), help);
+            None
+        }
+    }
+}
+
+/// Whether the target is free, which it is no longer afterwards.
+fn own_target(
+    value: &Value<'_>,
+    aliyun: &str,
+    domain: &CdnDomain,
+    owner: &Owner,
+    owners: &mut Owners,
+) -> bool {
+    let mine = Owner { line: value.place.line, ..owner.clone() };
+    let key = (aliyun.to_owned(), domain.api_name.clone());
+    let Some(first) = owners.targets.insert(key, mine) else { return true };
+    if first.certificate == owner.certificate {
+        let what = format!("has `{}` a second time, after line {}", domain.written, first.line);
+        value.wrong(what, "take one of the two out");
+        return false;
+    }
+    value.wrong(
+        format!(
+            "gives `{}` of the account `{aliyun}` to the certificate `{}`; line {} gives it to `{}`",
+            domain.written, owner.certificate, first.line, first.certificate
+        ),
+        "a CDN domain serves one certificate: take one of the two out",
+    );
+    false
+}
+
+fn cert_name(value: &Value<'_>) -> Option<String> {
+    let name = value.text()?;
+    if name.chars().count() <= LONGEST_CERT_NAME && !name.chars().any(char::is_control) {
+        return Some(name.to_owned());
+    }
+    let help = format!("write at most {LONGEST_CERT_NAME} characters, or leave it out");
+    value.wrong("is no name that the cloud takes", help);
+    None
+}
+
+fn own_cert_name(value: &Value<'_>, aliyun: &str, name: &str, owner: &Owner, owners: &mut Owners) {
+    let mine = Owner { line: value.place.line, ..owner.clone() };
+    let key = (aliyun.to_owned(), name.to_owned());
+    let first = owners.cert_names.entry(key).or_insert_with(|| mine.clone());
+    if first.certificate != mine.certificate {
+        value.wrong(
+            format!("is `{name}`, as for the certificate `{}` in line {}", first.certificate, first.line),
+            "an upload replaces what has its name in the account: give each a name of its own, or none",
+        );
+    }
+}
+
+/// Who has something issued must have agreed to the CA's terms.
+fn terms(file: &Section<'_>, meant: &Config, sections: &[Section<'_>]) {
+    let Some(issued) = sections.iter().find(|section| !section.has("source")) else { return };
+    let acme = file.section("acme");
+    let said = acme.as_ref().and_then(|acme| acme.value("terms_agreed"));
+    if meant.acme.terms_agreed || said.as_ref().is_some_and(|value| !value.is_truth()) {
+        return;
+    }
+    let place = said.map(|value| value.place).or_else(|| acme.map(|acme| acme.place));
+    let line = place.map_or(issued.place.line, |place| place.line);
+    file.said.missing(
+        &Place { name: "acme.terms_agreed".to_owned(), line },
+        format!("is not true, and the certificate of line {} is to be issued", issued.place.line),
+        "read the terms of the CA (letsencrypt.org/repository), then write `terms_agreed = true` under `[acme]`",
+    );
+}
