@@ -1,0 +1,120 @@
+//! What every run stands on: the clock, the environment, the word to stop, and where progress goes.
+//!
+//! `main` makes one from the real things; tests make one of their own. Nothing else reads them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+/// The outside of a run, as values.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// The time of day.
+    pub clock: Clock,
+    /// The environment variables.
+    pub env: Env,
+    /// Cancelled by SIGTERM and SIGINT: stop what you do, take away what you put, return.
+    pub stop: CancellationToken,
+    /// Where progress goes.
+    pub say: Say,
+    /// Columns of the terminal.
+    pub width: u16,
+}
+
+/// Tells the time of day. An argument, so that tests may choose it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that answers with what `now` says.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time of day, UTC.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}
+
+/// The environment as it was when the run began. Its values may be secrets: `Debug` prints names only.
+#[derive(Clone, Default)]
+pub struct Env(Arc<BTreeMap<String, String>>);
+
+impl Env {
+    /// The variable `name`; an empty one counts as not set.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
+        Self(Arc::new(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+    }
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Where progress goes: one line of text for people at a time.
+#[derive(Clone)]
+pub struct Say(Arc<dyn Fn(Progress) + Send + Sync>);
+
+/// One piece of progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something happened that a person may want to read.
+    Line(String),
+    /// So many steps are to be done in this run.
+    Steps(u64),
+    /// One of them has ended.
+    StepDone,
+}
+
+impl Say {
+    /// Progress goes to `sink`.
+    pub fn new(sink: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    /// Progress goes nowhere.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::new(|_| {})
+    }
+
+    /// A line for people.
+    pub fn line(&self, text: impl Into<String>) {
+        (self.0)(Progress::Line(text.into()));
+    }
+
+    /// So many steps are to be done.
+    pub fn steps(&self, number: u64) {
+        (self.0)(Progress::Steps(number));
+    }
+
+    /// One step has ended.
+    pub fn step_done(&self) {
+        (self.0)(Progress::StepDone);
+    }
+}
+
+impl std::fmt::Debug for Say {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Say")
+    }
+}

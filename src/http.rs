@@ -1,0 +1,229 @@
+//! The one HTTP client: time-outs, proxies, roots, and errors that say whether the request may have had its effect.
+
+use std::error::Error as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Request, Url};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+/// Sends requests. Nothing is built before the first one; clones share connections.
+#[derive(Clone, Default)]
+pub struct Http(Arc<Built>);
+
+/// An answer, read to its end.
+#[derive(Clone)]
+pub struct Answer {
+    /// Status code (RFC 9110, section 15).
+    pub status: u16,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The body, at most 1 MiB.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer. No text holds a URL's query or anything of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The request surely had no effect: name not resolved, no connection, no TLS. Why.
+    NotSent(String),
+    /// The request may have had its effect: time-out, reset, an answer that was cut. Why.
+    Unknown(String),
+    /// The answer is larger than this many bytes.
+    TooLarge(usize),
+    /// The client or the request cannot be built. Why.
+    Setup(String),
+}
+
+impl Http {
+    /// Trusts the public roots (Mozilla's).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the public roots and those in this PEM text, which may hold several.
+    #[must_use]
+    pub fn trusting(extra_root_pem: Vec<u8>) -> Self {
+        Self(Arc::new(Built { extra_root_pem: Some(extra_root_pem), ..Built::default() }))
+    }
+
+    /// Sends a request and reads the answer, whatever its status; redirects are not followed.
+    ///
+    /// # Errors
+    /// [`Error`]: whether the request may have had its effect. `timeout` is for all of it.
+    pub async fn send(&self, request: Request, timeout: Duration) -> Result<Answer, Error> {
+        #[cfg(test)]
+        if let Some(script) = &self.0.script {
+            return script(&request);
+        }
+        let host = request.url().host_str().unwrap_or("?").to_owned();
+        let client = if is_loopback(request.url()) { self.direct()? } else { self.client()? };
+        match tokio::time::timeout(timeout, exchange(client, request, &host)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Error::Unknown(format!("{host}: no answer within {timeout:.1?}"))),
+        }
+    }
+
+    /// The client that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, for those who stream. Its own limits: 10 s
+    /// to connect, no redirects, TLS 1.2 or newer.
+    ///
+    /// # Errors
+    /// [`Error::Setup`].
+    pub fn client(&self) -> Result<&Client, Error> {
+        self.built(&self.0.proxied, |builder| builder)
+    }
+
+    /// A loopback address is this machine: no proxy can reach it for us.
+    fn direct(&self) -> Result<&Client, Error> {
+        self.built(&self.0.direct, reqwest::ClientBuilder::no_proxy)
+    }
+
+    fn built<'a>(
+        &self,
+        slot: &'a OnceLock<Result<Client, Error>>,
+        change: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<&'a Client, Error> {
+        slot.get_or_init(|| build(self.0.extra_root_pem.as_deref(), change))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSent(why) => write!(f, "not reached: {why}"),
+            Self::Unknown(why) => write!(f, "{why}"),
+            Self::TooLarge(most) => write!(f, "the answer is larger than {most} bytes"),
+            Self::Setup(why) => write!(f, "the HTTP client cannot be built: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Does the URL name this machine?
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>();
+    address.map_or_else(
+        |_| host == "localhost" || host.ends_with(".localhost"),
+        |address| address.is_loopback(),
+    )
+}
+
+#[derive(Default)]
+struct Built {
+    extra_root_pem: Option<Vec<u8>>,
+    proxied: OnceLock<Result<Client, Error>>,
+    direct: OnceLock<Result<Client, Error>>,
+    #[cfg(test)]
+    script: Option<Script>,
+}
+
+/// Answers in place of a server, so that time may be paused.
+#[cfg(test)]
+pub(crate) type Script = Box<dyn Fn(&Request) -> Result<Answer, Error> + Send + Sync>;
+
+#[cfg(test)]
+impl Http {
+    /// Answered by `script`.
+    pub(crate) fn scripted(script: Script) -> Self {
+        Self(Arc::new(Built { script: Some(script), ..Built::default() }))
+    }
+}
+
+fn build(
+    extra_root_pem: Option<&[u8]>,
+    change: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<Client, Error> {
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls(extra_root_pem)?)
+        .user_agent(concat!("certferry/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE);
+    change(builder).build().map_err(|error| Error::Setup(causes(&error)))
+}
+
+fn tls(extra_root_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in CertificateDer::pem_slice_iter(extra_root_pem.unwrap_or_default()) {
+        let root =
+            root.map_err(|error| Error::Setup(format!("the extra root's PEM: {error:?}")))?;
+        roots.add(root).map_err(|error| Error::Setup(format!("the extra root: {error}")))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| Error::Setup(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+async fn exchange(client: &Client, request: Request, host: &str) -> Result<Answer, Error> {
+    let mut response = client.execute(request).await.map_err(|error| lost(error, host))?;
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| lost(error, host))? {
+        if body.len() + chunk.len() > MOST {
+            return Err(Error::TooLarge(MOST));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
+}
+
+/// A connection that never stood carried nothing. All else is unknown.
+fn lost(error: reqwest::Error, host: &str) -> Error {
+    let error = error.without_url();
+    let text = format!("{host}: {}", causes(&error));
+    if error.is_builder() {
+        return Error::Setup(text);
+    }
+    if error.is_connect() { Error::NotSent(text) } else { Error::Unknown(text) }
+}
+
+/// The causes, outermost first; reqwest's own words only where there is nothing behind them.
+fn causes(error: &reqwest::Error) -> String {
+    let mut words = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words.push(cause.to_string());
+        next = cause.source();
+    }
+    words.dedup();
+    if words.is_empty() { error.to_string() } else { words.join(": ") }
+}
+
+/// A TCP and TLS handshake with the other end of the world takes one; ten is a path that is gone.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Shorter than the keep-alive of the servers we know (60 s, 75 s): a connection is ours to close, not theirs.
+const IDLE: Duration = Duration::from_secs(25);
+/// 500 CDN domains to a page are 300 kB, and no chain comes near.
+const MOST: usize = 1024 * 1024;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
