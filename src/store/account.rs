@@ -1,0 +1,154 @@
+//! ACME accounts: `acme/HOST/account.json`, one for each directory. Each holds the account's private key.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::IgnoredAny;
+
+use super::{Store, files, names, shown};
+
+impl Store {
+    /// The account (JSON) at the CA with this directory URL; none if there is none yet.
+    ///
+    /// # Errors
+    /// Others may read the file. The disk refuses. The file was damaged: it has been set aside, and the next call
+    /// finds none.
+    pub fn account(&self, directory: &str) -> anyhow::Result<Option<SecretString>> {
+        let path = self.account_path(directory)?;
+        let Some(facts) = files::facts_of(&path)? else {
+            return Ok(None);
+        };
+        let mode = facts.permissions().mode() & 0o7777;
+        // Group root is root.
+        let open_to_group = mode & 0o070 != 0 && facts.gid() != 0;
+        if mode & 0o007 != 0 || open_to_group {
+            let path = shown(&path);
+            bail!(
+                "others may read or write the account key {path} (mode {mode:04o})\nhelp: chmod 600 {path}"
+            );
+        }
+        let Some(content) = files::read(&path)? else {
+            return Ok(None);
+        };
+        let text =
+            std::str::from_utf8(&content).map_err(|error| error.to_string()).and_then(|text| {
+                // The error's text has a line and a column, and nothing of the key.
+                let json = serde_json::from_str::<IgnoredAny>(text);
+                json.map(|_| SecretString::from(text)).map_err(|error| error.to_string())
+            });
+        match text {
+            Ok(text) => Ok(Some(text)),
+            Err(why) => match self.damaged(&path, &content, &why)? {
+                Some(said) => bail!(said),
+                None => self.account(directory),
+            },
+        }
+    }
+
+    /// Remembers the account (JSON) at the CA with this directory URL.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn save_account(&self, directory: &str, json: &SecretString) -> anyhow::Result<()> {
+        self.writable()?;
+        let path = self.account_path(directory)?;
+        if let Some(folder) = path.parent() {
+            files::make_folder(folder)?;
+        }
+        files::write(&path, json.expose_secret().as_bytes())
+    }
+
+    fn account_path(&self, directory: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.root.join("acme").join(folder_for(directory)?).join("account.json"))
+    }
+}
+
+/// Host, port if it is not the scheme's own, and 8 hex digits of the whole URL's digest: two directories of one host
+/// are two CAs.
+fn folder_for(directory: &str) -> anyhow::Result<String> {
+    let url = Url::parse(directory)
+        .with_context(|| format!("the ACME directory {} is no URL", names::quoted(directory)))?;
+    let host = url.host_str().unwrap_or("none");
+    let port = url.port().map(|port| format!("_{port}")).unwrap_or_default();
+    let digest = names::digest(&[url.as_str().as_bytes()]);
+    Ok(names::file_name(&format!("{host}{port}-{}", &digest[..8])))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::fs::Permissions;
+
+    use super::super::tests::store;
+    use super::*;
+
+    const CA: &str = "https://ca.example/dir";
+
+    #[test]
+    fn each_directory_has_its_account() {
+        let (_top, store) = store();
+        let directories = [
+            "https://ca.example/dir",
+            "https://ca.example/other",
+            "https://ca.example:14000/dir",
+            "http://ca.example/dir",
+            "https://[::1]:14000/dir",
+            "https://ca.example/dir?a",
+        ];
+        for directory in directories {
+            assert!(store.account(directory).unwrap().is_none(), "{directory}");
+            store.save_account(directory, &format!("{{\"at\":\"{directory}\"}}").into()).unwrap();
+        }
+        for directory in directories {
+            let account = store.account(directory).unwrap().unwrap();
+            assert_eq!(account.expose_secret(), format!("{{\"at\":\"{directory}\"}}"));
+        }
+        assert!(store.account("HTTPS://CA.example:443/dir").unwrap().is_some(), "the same URL");
+        store.account("no url").unwrap_err();
+    }
+
+    #[test]
+    fn folders_have_the_hosts_name() {
+        let check = |directory: &str, start: &str| {
+            let folder = folder_for(directory).unwrap();
+            let digest = folder.strip_prefix(start).unwrap();
+            assert!(digest.len() == 8 && digest.bytes().all(|c| c.is_ascii_hexdigit()), "{folder}");
+        };
+        check("https://acme-v02.api.letsencrypt.org/directory", "acme-v02.api.letsencrypt.org-");
+        check("https://127.0.0.1:14000/dir", "127.0.0.1_14000-");
+        check("https://[::1]/dir", "%5B%3A%3A1%5D-");
+    }
+
+    #[test]
+    fn an_account_that_others_may_read_is_refused() {
+        let (_top, store) = store();
+        store.save_account(CA, &"{}".into()).unwrap();
+        let path = store.account_path(CA).unwrap();
+        for (mode, fine) in [(0o600, true), (0o400, true), (0o604, false), (0o602, false)] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let found = store.account(CA);
+            assert_eq!(found.is_ok(), fine, "{mode:o}");
+            assert!(
+                found.map_or_else(
+                    |error| error.to_string().contains("\nhelp: chmod 600 "),
+                    |_| true
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_account_is_said_and_set_aside() {
+        let (_top, store) = store();
+        for damaged in ["", "{\"key\":\"s3cret", "\u{0}"] {
+            store.save_account(CA, &damaged.into()).unwrap();
+            let error = store.account(CA).unwrap_err().to_string();
+            assert!(error.contains("damaged") && !error.contains("s3cret"), "{error}");
+            assert!(store.account(CA).unwrap().is_none());
+        }
+    }
+}
