@@ -1,0 +1,208 @@
+//! A DNS server for tests, on loopback: a zone as a value, and the ways in which servers misbehave.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, NS, SOA, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+
+/// What the server knows, and how it misbehaves.
+#[derive(Clone, Default)]
+pub(crate) struct Zone {
+    apex: Option<Name>,
+    records: Vec<Record>,
+    codes: BTreeMap<(Option<Name>, RecordType), ResponseCode>,
+    update: Option<ResponseCode>,
+    truncates: bool,
+    another_first: bool,
+}
+
+/// A server under way; it ends with the test's runtime.
+#[derive(Clone)]
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
+    zone: Arc<Mutex<Zone>>,
+    asked: Arc<Mutex<Vec<(String, RecordType)>>>,
+}
+
+impl Zone {
+    pub(crate) fn apex(mut self, name: &str) -> Self {
+        self.apex = Some(fqdn(name));
+        self
+    }
+
+    pub(crate) fn txt(self, name: &str, value: &str) -> Self {
+        self.record(name, RData::TXT(TXT::new(vec![value.to_owned()])))
+    }
+
+    pub(crate) fn cname(self, name: &str, target: &str) -> Self {
+        self.record(name, RData::CNAME(CNAME(fqdn(target))))
+    }
+
+    pub(crate) fn a(self, name: &str, address: &str) -> Self {
+        self.record(name, RData::A(A(address.parse().unwrap())))
+    }
+
+    pub(crate) fn ns(self, name: &str, server: &str) -> Self {
+        self.record(name, RData::NS(NS(fqdn(server))))
+    }
+
+    /// Answers this type with this code, at this name or (empty) at every one.
+    pub(crate) fn code(mut self, name: &str, kind: RecordType, code: ResponseCode) -> Self {
+        let name = (!name.is_empty()).then(|| fqdn(name));
+        self.codes.insert((name, kind), code);
+        self
+    }
+
+    /// Answers updates with this code, unsigned.
+    pub(crate) fn update(mut self, code: ResponseCode) -> Self {
+        self.update = Some(code);
+        self
+    }
+
+    pub(crate) fn truncating(mut self) -> Self {
+        self.truncates = true;
+        self
+    }
+
+    pub(crate) fn answering_another(mut self) -> Self {
+        self.another_first = true;
+        self
+    }
+
+    fn record(mut self, name: &str, data: RData) -> Self {
+        self.records.push(Record::from_rdata(fqdn(name), 60, data));
+        self
+    }
+
+    fn answer(&self, question: &Message) -> Message {
+        let query = question.queries.first().unwrap();
+        let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+        answer.add_query(query.clone());
+        if let (OpCode::Update, Some(code)) = (question.metadata.op_code, self.update) {
+            answer.metadata.response_code = code;
+            return answer;
+        }
+        let (name, kind) = (query.name().clone(), query.query_type());
+        let said =
+            self.codes.get(&(Some(name.clone()), kind)).or_else(|| self.codes.get(&(None, kind)));
+        if let Some(code) = said {
+            answer.metadata.response_code = *code;
+            return answer;
+        }
+        self.fill(&mut answer, &name, kind);
+        answer
+    }
+
+    fn fill(&self, answer: &mut Message, name: &Name, kind: RecordType) {
+        let soa = self.apex.clone().map(|apex| {
+            let soa = SOA::new(apex.clone(), apex.clone(), 1, 60, 60, 60, 60);
+            Record::from_rdata(apex, 60, RData::SOA(soa))
+        });
+        let at_name = |record: &&Record| record.name == *name;
+        let found: Vec<_> = self
+            .records
+            .iter()
+            .filter(at_name)
+            .filter(|record| [kind, RecordType::CNAME].contains(&record.record_type()))
+            .cloned()
+            .collect();
+        if kind == RecordType::SOA && self.apex.as_ref() == Some(name) {
+            answer.add_answers(soa);
+            return;
+        }
+        if found.is_empty() {
+            answer.add_authorities(soa);
+            if !self.records.iter().any(|record| record.name == *name) {
+                answer.metadata.response_code = ResponseCode::NXDomain;
+            }
+        }
+        answer.add_answers(found);
+    }
+}
+
+impl Fake {
+    /// Starts a server on a free port of loopback.
+    pub(crate) async fn start(zone: Zone) -> Self {
+        let (udp, tcp) = sockets().await;
+        let fake = Self {
+            address: udp.local_addr().unwrap(),
+            zone: Arc::new(Mutex::new(zone)),
+            asked: Arc::default(),
+        };
+        tokio::spawn(fake.clone().serve_udp(udp));
+        tokio::spawn(fake.clone().serve_tcp(tcp));
+        fake
+    }
+
+    /// Changes what the server knows.
+    pub(crate) fn change(&self, change: impl FnOnce(Zone) -> Zone) {
+        let mut zone = self.zone.lock().unwrap();
+        *zone = change(zone.clone());
+    }
+
+    /// So many questions of this type came for this name.
+    pub(crate) fn asked(&self, name: &str, kind: RecordType) -> usize {
+        let wanted = (fqdn(name).to_ascii(), kind);
+        self.asked.lock().unwrap().iter().filter(|asked| **asked == wanted).count()
+    }
+
+    async fn serve_udp(self, socket: UdpSocket) {
+        let mut buffer = [0; 4096];
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            for answer in self.by_udp(&Message::from_vec(&buffer[..length]).unwrap()) {
+                socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+            }
+        }
+    }
+
+    fn by_udp(&self, question: &Message) -> Vec<Message> {
+        let answer = self.answer(question);
+        let zone = self.zone.lock().unwrap();
+        let another = zone.another_first.then(|| {
+            let mut another = answer.clone();
+            another.metadata.id = another.metadata.id.wrapping_add(1);
+            another
+        });
+        let answer = if zone.truncates { answer.truncate() } else { answer };
+        another.into_iter().chain([answer]).collect()
+    }
+
+    async fn serve_tcp(self, listener: TcpListener) {
+        loop {
+            let (mut stream, _from) = listener.accept().await.unwrap();
+            let mut bytes = vec![0; usize::from(stream.read_u16().await.unwrap())];
+            stream.read_exact(&mut bytes).await.unwrap();
+            let answer = self.answer(&Message::from_vec(&bytes).unwrap()).to_vec().unwrap();
+            stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
+            stream.write_all(&answer).await.unwrap();
+        }
+    }
+
+    fn answer(&self, question: &Message) -> Message {
+        let query = question.queries.first().unwrap();
+        self.asked.lock().unwrap().push((query.name().to_ascii(), query.query_type()));
+        self.zone.lock().unwrap().answer(question)
+    }
+}
+
+/// The same free port for UDP and TCP.
+async fn sockets() -> (UdpSocket, TcpListener) {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
+}
+
+fn fqdn(name: &str) -> Name {
+    Name::from_ascii(format!("{}.", name.trim_end_matches('.'))).unwrap()
+}

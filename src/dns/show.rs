@@ -1,0 +1,228 @@
+//! Waits until the servers of each zone show the TXT values that were put: the CA will ask one of them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::bail;
+use futures_util::future::join_all;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::ask::{Asker, Server, fqdn, says_something};
+use super::wire;
+
+/// A name and the TXT values that must be seen there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The name at which they stand, after CNAMEs.
+    pub name: String,
+    /// The values, each of which must be there.
+    pub values: BTreeSet<String>,
+}
+
+/// What one server says of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum View {
+    Shows,
+    Lacks(BTreeSet<String>),
+    /// No answer, or one that says nothing; why.
+    Silent(String),
+}
+
+/// One name at one server.
+struct Look {
+    name: Name,
+    values: BTreeSet<String>,
+    server: Server,
+    view: View,
+}
+
+impl Asker {
+    /// Waits until every server that answers shows all values of all names, and at least one for each name.
+    ///
+    /// # Errors
+    /// After `limit`, which server lacks which value.
+    pub async fn shown(&self, wanted: &[Wanted], limit: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        let mut looks = match timeout_at(deadline, self.looks(wanted)).await {
+            Ok(looks) => looks?,
+            Err(_elapsed) => bail!("{}", late(limit, "the zone's servers could not be found")),
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let round = timeout_at(deadline, look_again(&mut looks)).await;
+            if round.is_ok() && is_shown(&looks) {
+                return Ok(());
+            }
+            if round.is_err() || Instant::now() + pause >= deadline {
+                bail!("{}", late(limit, &lacking(&looks)));
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn looks(&self, wanted: &[Wanted]) -> anyhow::Result<Vec<Look>> {
+        let found = join_all(wanted.iter().map(|wanted| self.looks_of(wanted))).await;
+        Ok(found.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    async fn looks_of(&self, wanted: &Wanted) -> anyhow::Result<Vec<Look>> {
+        let name = fqdn(&wanted.name)?;
+        let look = |server| Look {
+            name: name.clone(),
+            values: wanted.values.clone(),
+            server,
+            view: View::Silent("not asked yet".to_owned()),
+        };
+        Ok(self.servers(&wanted.name).await?.into_iter().map(look).collect())
+    }
+}
+
+/// Asks where the values were not seen yet, all at once.
+async fn look_again(looks: &mut [Look]) {
+    let open = looks.iter_mut().filter(|look| look.view != View::Shows);
+    join_all(open.map(async |look| look.view = look.ask().await)).await;
+}
+
+/// A dead server among several does not block, a lagging one does; nor is silence of all a proof.
+fn is_shown(looks: &[Look]) -> bool {
+    let nobody_lacks = looks.iter().all(|look| !matches!(look.view, View::Lacks(_)));
+    let somebody_shows =
+        |name: &Name| looks.iter().any(|look| look.name == *name && look.view == View::Shows);
+    nobody_lacks && looks.iter().all(|look| somebody_shows(&look.name))
+}
+
+impl Look {
+    async fn ask(&self) -> View {
+        let Server { address, recursion, .. } = self.server;
+        match wire::ask(address, &self.name, RecordType::TXT, recursion).await {
+            Ok(answer) if says_something(&answer) => {
+                self.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
+            }
+            Ok(answer) => View::Silent(code(answer.metadata.response_code)),
+            Err(silence) => View::Silent(silence.to_string()),
+        }
+    }
+
+    fn judge(&self, seen: BTreeSet<String>) -> View {
+        let missing: BTreeSet<_> = self.values.difference(&seen).cloned().collect();
+        if missing.is_empty() { View::Shows } else { View::Lacks(missing) }
+    }
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Server { name, address, .. } = &self.server;
+        let zone_name = super::ask::plain(&self.name);
+        write!(f, "{name}")?;
+        if *name != address.to_string() {
+            write!(f, " ({address})")?;
+        }
+        match &self.view {
+            View::Shows => write!(f, " shows {zone_name}"),
+            View::Lacks(values) => {
+                let values: Vec<_> = values.iter().map(String::as_str).collect();
+                write!(f, " lacks {} of {zone_name}", values.join(" and "))
+            }
+            View::Silent(why) => write!(f, " did not say for {zone_name}: {why}"),
+        }
+    }
+}
+
+fn text(data: &RData) -> Option<String> {
+    let RData::TXT(txt) = data else { return None };
+    Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
+}
+
+fn code(code: ResponseCode) -> String {
+    format!("it answered {code}")
+}
+
+fn lacking(looks: &[Look]) -> String {
+    let open: Vec<_> =
+        looks.iter().filter(|look| look.view != View::Shows).map(ToString::to_string).collect();
+    if open.is_empty() { "no server is known".to_owned() } else { open.join("; ") }
+}
+
+fn late(limit: Duration, what: &str) -> String {
+    format!(
+        "the TXT records do not show everywhere after {} s: {what}\nhelp: if the provider is slow, raise `propagation_timeout` \
+         of the `[dns.NAME]`; if these servers cannot be reached from here, set its `nameservers`",
+        limit.as_secs()
+    )
+}
+
+/// Most providers show a record within a second: nothing is lost by looking early, at their own servers.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Slow providers take minutes: no need to ask them more often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::dns::fake::{Fake, Zone};
+
+    const NAME: &str = "_acme-challenge.example.test";
+    const SHORT: Duration = Duration::from_millis(400);
+
+    fn wanted() -> Vec<Wanted> {
+        let values = ["one", "two"].map(str::to_owned).into();
+        vec![Wanted { name: NAME.to_owned(), values }]
+    }
+
+    fn both() -> Zone {
+        Zone::default().txt(NAME, "one").txt(NAME, "two").txt(NAME, "of somebody else")
+    }
+
+    async fn check(row: &str, zones: &[Option<Zone>], error: Option<&[&str]>) {
+        let mut servers: Vec<SocketAddr> = Vec::new();
+        for zone in zones {
+            servers.push(match zone {
+                Some(zone) => Fake::start(zone.clone()).await.address,
+                None => std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap(),
+            });
+        }
+        let got = Asker::new(&servers).shown(&wanted(), SHORT).await.map_err(|e| e.to_string());
+        let Some(parts) = error else {
+            assert_eq!(got, Ok(()), "{row}");
+            return;
+        };
+        let text = got.unwrap_err();
+        assert!(parts.iter().all(|part| text.contains(part)), "{row}: {text}");
+    }
+
+    #[tokio::test]
+    async fn all_servers_must_show_all_values() {
+        let one = Zone::default().txt(NAME, "one");
+        let broken = Zone::default().code("", RecordType::TXT, ResponseCode::ServFail);
+        check("both", &[Some(both())], None).await;
+        check("a dead one among two", &[Some(both()), None], None).await;
+        check("a broken one among two", &[Some(broken.clone()), Some(both())], None).await;
+        check("one value", &[Some(one.clone())], Some(&["lacks two of"])).await;
+        check("a lagging one among two", &[Some(both()), Some(one)], Some(&["lacks two of"])).await;
+        check("none", &[Some(Zone::default())], Some(&["lacks one and two of", "help: "])).await;
+        check("all dead", &[None], Some(&["did not say"])).await;
+        check("all broken", &[Some(broken)], Some(&["Server Failure"])).await;
+    }
+
+    #[tokio::test]
+    async fn values_that_come_later_are_seen() {
+        let fake = Fake::start(Zone::default().apex("example.test").txt(NAME, "one")).await;
+        let later = fake.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(150)).await;
+            later.change(|zone| zone.txt(NAME, "two"));
+        });
+        let limit = Duration::from_secs(5);
+        Asker::new(&[fake.address]).shown(&wanted(), limit).await.unwrap();
+        assert!(fake.asked(NAME, RecordType::TXT) >= 2);
+    }
+}
