@@ -1,0 +1,187 @@
+//! Issues a Cert by ACME (RFC 8555) and DNS-01: account, order, proof, finalize. What was begun is carried on.
+
+mod account;
+mod acme;
+mod key;
+mod ladder;
+mod order;
+mod refusal;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, OnceCell};
+
+use self::acme::Ca;
+use crate::cert::Cert;
+use crate::challenge::{Prover, on_disk};
+use crate::config::{self, Certificate, Config};
+use crate::ground::Ground;
+use crate::http::Http;
+use crate::journal::{Failures, asked};
+use crate::secret::Redactor;
+use crate::store::Store;
+
+pub use self::ladder::after;
+
+/// Issues certificates from the CA of a configuration. Several at once share the directory and the account.
+pub struct Issuer {
+    acme: config::Acme,
+    /// The configuration's folder: relative key files start there.
+    base: Option<PathBuf>,
+    http: Http,
+    store: Store,
+    ground: Ground,
+    prover: Prover,
+    ca: OnceCell<Arc<Ca>>,
+    /// Held while the account is read or registered, so that there is one.
+    registering: Mutex<()>,
+}
+
+/// Why there is no new Cert.
+#[derive(Debug)]
+pub struct Failure {
+    /// What went wrong, with a `help:` line.
+    pub error: anyhow::Error,
+    /// The CA counted it: an authorization became invalid, an order or a CSR was refused, a limit was reached.
+    pub counted: bool,
+    /// The CA's `Retry-After`.
+    pub not_before: Option<Timestamp>,
+    /// The word to stop came: no failure at all.
+    pub stopped: bool,
+}
+
+impl Issuer {
+    /// Issues by `[acme]` of `config`. `http` trusts `acme.ca_file` where there is one. Nothing is asked yet.
+    #[must_use]
+    pub fn new(config: &Config, http: Http, prover: Prover, store: Store, ground: Ground) -> Self {
+        Self {
+            acme: config.acme.clone(),
+            base: config.file.as_deref().and_then(std::path::Path::parent).map(ToOwned::to_owned),
+            http,
+            prover,
+            store,
+            ground,
+            ca: OnceCell::new(),
+            registering: Mutex::new(()),
+        }
+    }
+
+    /// Issues what `certificate` asks for, or carries on with its order. The new Cert is live in the store, its
+    /// fingerprint the last of the succession. A failure is remembered in the lineage's journal. The caller holds the
+    /// lineage's lock.
+    ///
+    /// # Errors
+    /// [`Failure`]: whether the CA counted it, and when to try again.
+    pub async fn issue(&self, certificate: &Certificate) -> Result<Cert, Failure> {
+        let asked = asked(&self.acme, certificate);
+        self.check_retry_after(certificate).await?;
+        let issued = order::Job::new(self, certificate, &asked).run().await;
+        match issued {
+            Err(failure) if !failure.stopped => {
+                Err(self.remember(certificate, &asked, failure).await)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes away the TXT values that killed runs left behind, but for those of the orders that will be carried on: of
+    /// the `lineages` of the configuration. Called before any of their locks is taken. Answers what stays, and why.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn repair(&self, lineages: &BTreeSet<&str>) -> anyhow::Result<Vec<String>> {
+        self.prover.repair(lineages).await
+    }
+
+    /// Another run may have heard it since the plan was made.
+    async fn check_retry_after(&self, certificate: &Certificate) -> Result<(), Failure> {
+        let name = certificate.name.clone();
+        let memory = on_disk(&self.store, move |store| store.lineage(&name)).await?;
+        let now = self.ground.clock.now();
+        match memory.failures {
+            Some(Failures { said_by_ca: true, not_before, error, .. }) if not_before > now => {
+                let error = anyhow::anyhow!(
+                    "the CA asked not to be asked before {not_before:.0}: {error}\nhelp: nothing: it is tried again by itself"
+                );
+                Err(Failure { not_before: Some(not_before), ..Failure::free(error) })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn remember(&self, certificate: &Certificate, asked: &str, failure: Failure) -> Failure {
+        let now = self.ground.clock.now();
+        let (name, asked) = (certificate.name.clone(), asked.to_owned());
+        let noted = on_disk(&self.store, {
+            let short = Failure { error: anyhow::anyhow!(failure.in_short()), ..failure };
+            move |store| {
+                store.update_lineage(&name, |memory| {
+                    memory.failures = Some(after(memory.failures.as_ref(), &asked, &short, now));
+                })
+            }
+        })
+        .await;
+        match noted {
+            Ok(()) => failure,
+            Err(disk) => Failure {
+                error: failure
+                    .error
+                    .context(format!("this failure cannot be remembered ({disk:#})")),
+                ..failure
+            },
+        }
+    }
+
+    /// The CA; its directory is fetched by the first who asks.
+    async fn ca(&self) -> anyhow::Result<Arc<Ca>> {
+        let connect =
+            || Ca::connect(self.http.clone(), &self.acme.directory, self.ground.clock.clone());
+        self.ca.get_or_try_init(connect).await.map(Arc::clone)
+    }
+
+    /// Work that may be dropped at the word to stop: nothing of it needs to be taken back.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.ground.stop.cancelled() => Err(Failure::stopped()),
+            done = work => done,
+        }
+    }
+}
+
+impl Failure {
+    /// One that the CA did not count.
+    #[must_use]
+    pub fn free(error: anyhow::Error) -> Self {
+        Self { error, counted: false, not_before: None, stopped: false }
+    }
+
+    fn stopped() -> Self {
+        Self { stopped: true, ..Self::free(anyhow::anyhow!("stopped; the next run carries on")) }
+    }
+
+    /// Its text without the remedy and without secrets, as the journal keeps it.
+    fn in_short(&self) -> String {
+        let text = format!("{:#}", self.error);
+        Redactor::default().clean(text.split("\nhelp:").next().unwrap_or_default())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::free(error)
+    }
+}
+
+fn profile<'a>(acme: &'a config::Acme, certificate: &'a Certificate) -> Option<&'a str> {
+    certificate.profile.as_deref().or(acme.profile.as_deref())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! The CA's line: instant-acme's requests over our `http`, and what the crate does not keep of the answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::http::header::{
+    CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT,
+};
+use ::http::{HeaderValue, Method};
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Request, Url};
+use serde::Deserialize;
+
+use crate::ground::Clock;
+use crate::http::{Answer, Http};
+use crate::secret::Redactor;
+
+/// A CA as its directory describes it, which is fetched once a run.
+pub(super) struct Ca {
+    http: Http,
+    directory: String,
+    page: Answer,
+    meta: Meta,
+    clock: Clock,
+}
+
+/// `meta` of a directory (RFC 8555, 7.1.1; draft-ietf-acme-profiles), as far as we ask for it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Meta {
+    pub(super) terms_of_service: Option<String>,
+    pub(super) external_account_required: bool,
+    pub(super) profiles: BTreeMap<String, String>,
+}
+
+/// A line to the CA for one order. It remembers the last answer, so orders side by side need a line each.
+#[derive(Clone)]
+pub(super) struct Line {
+    ca: Arc<Ca>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What the last answer said beside its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// HTTP status; 0 before the first answer.
+    pub(super) status: u16,
+    /// `Retry-After` (RFC 9110, 10.2.3) as an instant.
+    pub(super) retry_at: Option<Timestamp>,
+}
+
+/// An answer that no ACME server gives: a proxy's page, a redirect.
+#[derive(Debug)]
+struct Unusable(String);
+
+/// What makes a page a directory, and what else we read of it.
+#[derive(Deserialize)]
+struct Directory {
+    #[serde(rename = "newOrder")]
+    _new_order: String,
+    #[serde(default)]
+    meta: Meta,
+}
+
+impl Ca {
+    /// Fetches the directory, and compares the CA's clock with ours.
+    ///
+    /// # Errors
+    /// The CA cannot be reached or is none; the clocks differ by more than ten minutes.
+    pub(super) async fn connect(
+        http: Http,
+        directory: &str,
+        clock: Clock,
+    ) -> anyhow::Result<Arc<Self>> {
+        let url = Url::parse(directory).with_context(|| format!("{directory} is no URL"))?;
+        let mut request = Request::new(Method::GET, url);
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
+        let page = http.send(request, TIMEOUT).await.map_err(|error| {
+            anyhow!(
+                "the CA's directory {directory} cannot be fetched: {error}\nhelp: check the network and its proxy; a CA of your own \
+                 needs `ca_file` in [acme]"
+            )
+        })?;
+        judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
+        compare_clocks(&page.headers, clock.now())?;
+        let Directory { meta, .. } = serde_json::from_slice(&page.body).map_err(|error| {
+            anyhow!(
+                "{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]"
+            )
+        })?;
+        Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, clock }))
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    pub(super) fn directory(&self) -> &str {
+        &self.directory
+    }
+}
+
+impl Line {
+    pub(super) fn new(ca: &Arc<Ca>) -> Self {
+        Self { ca: Arc::clone(ca), heard: Arc::default() }
+    }
+
+    pub(super) fn ca(&self) -> &Arc<Ca> {
+        &self.ca
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time of day.
+    pub(super) fn now(&self) -> Timestamp {
+        self.ca.clock.now()
+    }
+
+    async fn exchange(
+        self,
+        request: ::http::Request<BodyWrapper<Bytes>>,
+    ) -> Result<BytesResponse, Error> {
+        if request.method() == Method::GET && request.uri() == self.ca.directory.as_str() {
+            return response(self.ca.page.clone());
+        }
+        let answer = self.ca.http.send(ours(request).await?, TIMEOUT).await;
+        let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Heard {
+            status: answer.status,
+            retry_at: retry_at(&answer.headers, self.ca.clock.now()),
+        };
+        judge(&answer).map_err(|unusable| Error::Other(Box::new(unusable)))?;
+        response(answer)
+    }
+}
+
+impl HttpClient for Line {
+    fn request(
+        &self,
+        request: ::http::Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        Box::pin(self.clone().exchange(request))
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+/// Calls again while the CA refuses our nonce: that has had no effect (RFC 8555, 6.5). The crate itself gives up after
+/// three, and some CAs refuse many.
+///
+/// # Errors
+/// What the call answers in the end.
+pub(super) async fn patient<T>(
+    mut call: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    for _ in 1..NONCES {
+        match call().await {
+            Err(Error::Api(problem)) if super::refusal::kind(&problem) == "badNonce" => {}
+            done => return done,
+        }
+    }
+    call().await
+}
+
+/// The request as our client sends it: by our name, with a body that may be sent again on a new connection.
+async fn ours(request: ::http::Request<BodyWrapper<Bytes>>) -> Result<Request, Error> {
+    let (parts, body) = request.into_parts();
+    let url = Url::parse(&parts.uri.to_string()).map_err(|error| Error::Other(Box::new(error)))?;
+    let Ok(body) = body.collect().await;
+    let mut ours = Request::new(parts.method, url);
+    *ours.headers_mut() = parts.headers;
+    ours.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
+    *ours.body_mut() = Some(body.to_bytes().into());
+    Ok(ours)
+}
+
+fn response(answer: Answer) -> Result<BytesResponse, Error> {
+    let (mut parts, ()) = ::http::Response::builder().status(answer.status).body(())?.into_parts();
+    parts.headers = answer.headers;
+    Ok(BytesResponse { parts, body: Box::new(Bytes::from(answer.body)) })
+}
+
+/// Is this an ACME server's answer? Errors of the server itself are: problem documents (RFC 8555, 6.7).
+fn judge(answer: &Answer) -> Result<(), Unusable> {
+    let Answer { status, headers, body } = answer;
+    let field = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if (300..400).contains(status) {
+        let to = field(LOCATION).unwrap_or("nowhere");
+        return Err(Unusable(format!(
+            "the CA answered {status}, a redirect to {to}\nhelp: if that is right, set it as `directory` of [acme]"
+        )));
+    }
+    let is_page = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
+    let is_problem =
+        || serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok();
+    if is_page || *status >= 400 && !is_problem() {
+        return Err(Unusable(format!(
+            "the answer is no ACME answer: status {status}, `{}`\nhelp: look at what stands between here and the CA (a proxy?), \
+             and at the CA's status page",
+            words(body)
+        )));
+    }
+    Ok(())
+}
+
+/// The first words of a page, without its tags.
+fn words(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..body.len().min(PAGE_READ)).unwrap_or_default());
+    let mut in_tag = false;
+    let plain = text.chars().filter(|&letter| {
+        let was_in_tag = in_tag;
+        in_tag = letter == '<' || in_tag && letter != '>';
+        !was_in_tag && !in_tag
+    });
+    let plain: String = plain.collect();
+    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    Redactor::default().clean(&plain.chars().take(PAGE_SHOWN).collect::<String>())
+}
+
+/// Seconds or an HTTP date (RFC 9110, 10.2.3).
+fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse::<u32>() {
+        Ok(seconds) => now.checked_add(SignedDuration::from_secs(seconds.into())).ok(),
+        Err(_no_number) => http_date(value),
+    }
+}
+
+fn http_date(value: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(value).ok()
+}
+
+/// With a wrong clock, certificates look expired or not yet valid, and every time that we keep is wrong.
+fn compare_clocks(headers: &HeaderMap, now: Timestamp) -> anyhow::Result<()> {
+    let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
+    let Some(date) = date else { return Ok(()) };
+    let off = date.duration_since(now).abs();
+    if off > CLOCKS_APART {
+        bail!(
+            "this machine's clock says {now:.0}, the CA's {date:.0}: no certificate is ordered with a wrong clock\nhelp: set the \
+             clock: timedatectl set-ntp true"
+        );
+    }
+    Ok(())
+}
+
+/// The CA sees who calls; RFC 8555, 6.1 demands a name.
+const OUR_NAME: &str = concat!("certferry/", env!("CARGO_PKG_VERSION"));
+
+/// A CA that has not answered by then has lost the request; Let's Encrypt's own limit is shorter.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Times three tries of the crate's own. At one nonce in two refused, one call in a thousand million fails.
+const NONCES: usize = 10;
+
+/// Further apart than drift explains; DESIGN's limit.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
+
+/// Bytes of a page that are looked at for words.
+const PAGE_READ: usize = 4096;
+
+/// Characters of a page in an error: its title.
+const PAGE_SHOWN: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    const NOW: &str = "2026-11-24T04:11:03Z";
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    fn check_retry(row: &str, value: &str, wanted: Option<&str>) {
+        let got = retry_at(&headers(RETRY_AFTER, value), NOW.parse().unwrap());
+        assert_eq!(got, wanted.map(|at| at.parse().unwrap()), "{row}");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        check_retry("seconds", "57", Some("2026-11-24T04:12:00Z"));
+        check_retry("spaces", " 57 ", Some("2026-11-24T04:12:00Z"));
+        check_retry("a date", "Tue, 24 Nov 2026 05:00:00 GMT", Some("2026-11-24T05:00:00Z"));
+        check_retry("nonsense", "soon", None);
+        check_retry("negative", "-5", None);
+    }
+
+    fn check_clock(row: &str, date: &str, wanted: bool) {
+        let got = compare_clocks(&headers(DATE, date), NOW.parse().unwrap());
+        assert_eq!(got.is_ok(), wanted, "{row}: {got:?}");
+    }
+
+    #[test]
+    fn clocks_may_differ_by_ten_minutes() {
+        check_clock("same", "Tue, 24 Nov 2026 04:11:03 GMT", true);
+        check_clock("ten minutes behind", "Tue, 24 Nov 2026 04:21:03 GMT", true);
+        check_clock("more", "Tue, 24 Nov 2026 04:21:04 GMT", false);
+        check_clock("an hour ahead", "Tue, 24 Nov 2026 03:11:03 GMT", false);
+        check_clock("no date", "now", true);
+    }
+
+    fn check_judge(row: &str, status: u16, kind: &str, body: &str, wanted: Option<&str>) {
+        let answer = Answer { status, headers: headers(CONTENT_TYPE, kind), body: body.into() };
+        let got = judge(&answer).map_err(|unusable| unusable.to_string());
+        match wanted {
+            None => assert_eq!(got, Ok(()), "{row}"),
+            Some(part) => {
+                assert!(got.as_ref().is_err_and(|text| text.contains(part)), "{row}: {got:?}")
+            }
+        }
+    }
+
+    #[test]
+    fn pages_are_no_answers() {
+        let (json, html) = ("application/problem+json", "text/html; charset=utf-8");
+        let page = "<html><head><title>503 Service\n Unavailable</title></head></html>";
+        check_judge("a problem", 429, json, "{\"type\":\"x\"}", None);
+        check_judge("an order", 200, "application/json", "{}", None);
+        check_judge("a chain", 200, "application/pem-certificate-chain", "-----BEGIN", None);
+        check_judge("an error page", 503, html, page, Some("`503 Service Unavailable`"));
+        check_judge("a captive portal", 200, html, "<p>Log in</p>", Some("`Log in`"));
+        check_judge("no body", 503, json, "", Some("status 503"));
+        check_judge("half a problem", 500, json, "{\"type\":", Some("status 500"));
+        check_judge("a redirect", 301, html, "", Some("redirect to nowhere"));
+    }
+
+    #[tokio::test]
+    async fn a_refused_nonce_is_tried_again_ten_times() {
+        let problem = |kind: &str| -> instant_acme::Problem {
+            serde_json::from_str(&format!("{{\"type\":\"urn:ietf:params:acme:error:{kind}\"}}"))
+                .unwrap()
+        };
+        for (row, kind, wanted) in [("a nonce", "badNonce", 10), ("anything else", "malformed", 1)]
+        {
+            let mut calls = 0;
+            let got = patient(async || {
+                calls += 1;
+                Err::<(), _>(Error::Api(problem(kind)))
+            })
+            .await;
+            assert!(got.is_err(), "{row}");
+            assert_eq!(calls, wanted, "{row}");
+        }
+    }
+}

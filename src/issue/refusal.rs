@@ -1,0 +1,208 @@
+//! The CA's refusals as failures: whether it counted them, what it said, what to do.
+
+use instant_acme::{Error, Problem};
+
+use super::Failure;
+use super::acme::Heard;
+use crate::secret::Redactor;
+
+/// One name of an order, and why the CA did not accept its proof.
+#[derive(Clone, Debug)]
+pub(super) struct Reason {
+    pub(super) name: String,
+    pub(super) problem: Problem,
+}
+
+/// The kind of a problem: `rateLimited` (RFC 8555, 6.7); empty where the CA gave none.
+pub(super) fn kind(problem: &Problem) -> &str {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    kind.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(kind)
+}
+
+/// The kind of the problem that an error is, if it is one.
+pub(super) fn kind_of(error: &Error) -> Option<&str> {
+    let Error::Api(problem) = error else { return None };
+    Some(kind(problem))
+}
+
+/// A call that failed. `doing` fits after "the CA refused ".
+pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
+    let not_before = heard.retry_at.filter(|_| heard.status >= 400);
+    let Error::Api(problem) = error else {
+        return Failure { not_before, ..Failure::free(silent(doing, &error)) };
+    };
+    let error = anyhow::anyhow!(
+        "the CA refused {doing}: {}\nhelp: {}",
+        said(&problem),
+        call_help(kind(&problem))
+    );
+    Failure { counted: is_counted(kind(&problem)), not_before, ..Failure::free(error) }
+}
+
+/// A refusal of the account is a matter of the configuration: but for its limits, no ladder follows.
+pub(super) fn of_account(doing: &str, error: Error, heard: Heard) -> Failure {
+    let is_limit = kind_of(&error) == Some("rateLimited");
+    let failure = failure(doing, error, heard);
+    Failure { counted: failure.counted && is_limit, ..failure }
+}
+
+/// The line's own errors say what to do; those of the crate do not.
+fn silent(doing: &str, error: &Error) -> anyhow::Error {
+    let text = format!("the CA did not answer {doing}: {error}");
+    if text.contains("\nhelp: ") {
+        return anyhow::anyhow!(text);
+    }
+    anyhow::anyhow!(
+        "{text}\nhelp: nothing: the next run carries on; if it stays so, check the network"
+    )
+}
+
+/// An order that the CA made invalid. It counted that.
+pub(super) fn of_order(reasons: &[Reason], problem: Option<&Problem>) -> Failure {
+    let mut texts: Vec<_> = reasons
+        .iter()
+        .map(|reason| format!("{}: {}", reason.name, said(&reason.problem)))
+        .collect();
+    if texts.is_empty() {
+        texts.push(problem.map_or_else(|| "it gives no reason".to_owned(), said));
+    }
+    let first = reasons.first().map(|reason| &reason.problem).or(problem);
+    let help = help(first.map_or("", kind));
+    let error =
+        anyhow::anyhow!("the CA did not accept the proof: {}\nhelp: {help}", texts.join("; "));
+    Failure { counted: true, ..Failure::free(error) }
+}
+
+/// What the CA says, with its subproblems, without what terminals would take for orders.
+fn said(problem: &Problem) -> String {
+    let mut parts = vec![problem.detail.clone().unwrap_or_else(|| "no reason given".to_owned())];
+    for part in &problem.subproblems {
+        let name = part.identifier.as_ref().map(|name| name.authorized(false).to_string());
+        let detail = part.detail.as_deref().unwrap_or_default();
+        parts.push(format!("{}: {detail}", name.unwrap_or_default()));
+    }
+    let text = Redactor::default().clean(&parts.join("; "));
+    match kind(problem) {
+        "" => text,
+        kind => format!("{text} ({})", Redactor::default().clean(kind)),
+    }
+}
+
+/// The CA's own faults are not ours.
+fn is_counted(kind: &str) -> bool {
+    !matches!(kind, "serverInternal" | "badNonce")
+}
+
+/// The same word about an account or an order means something else than about a proof.
+fn call_help(kind: &str) -> &'static str {
+    match kind {
+        "unauthorized" => {
+            "the CA does not let this account do that: it may be deactivated, or `eab` of [acme] may be wrong"
+        }
+        kind => help(kind),
+    }
+}
+
+fn help(kind: &str) -> &'static str {
+    match kind {
+        "rateLimited" => {
+            "nothing: it is tried again by itself when the CA allows; for Let's Encrypt see https://letsencrypt.org/docs/rate-limits"
+        }
+        "unauthorized" => {
+            "look at the TXT records of _acme-challenge of that name: another program or a CNAME may stand in the way"
+        }
+        "incorrectResponse" => {
+            "look at the TXT records of _acme-challenge of that name: an old value may stand there"
+        }
+        "dns" => {
+            "look at the zone's delegation, its name servers and DNSSEC (https://dnsviz.net); all must answer from everywhere"
+        }
+        "caa" => "add a CAA record that allows this CA, and `issuewild` for wildcard names",
+        "rejectedIdentifier" => "the CA will not issue for this name: take it out of `domains`",
+        "badCSR" | "badPublicKey" => "choose another `key_type`; a new key is made at the next try",
+        "malformed" => "look at `domains`: the CA cannot read what was asked for",
+        "invalidProfile" => "correct `profile`",
+        "externalAccountRequired" => "set `eab` of [acme] as the CA gave it to you",
+        "invalidContact" | "unsupportedContact" => "correct `contact` of [acme]",
+        "userActionRequired" => "open the link that the CA gives, agree, and try again",
+        "serverInternal" => "nothing: the CA's own fault, tried again at the next run",
+        _ => "the CA's documentation and status page may say more",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const LATER: Option<Timestamp> = Some(Timestamp::UNIX_EPOCH);
+
+    fn problem(kind: &str) -> Problem {
+        let json = format!(
+            r#"{{"type":"urn:ietf:params:acme:error:{kind}","detail":"because\u001b[2J","subproblems":[
+               {{"type":"x","detail":"not this one","identifier":{{"type":"dns","value":"a.test"}}}}]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn check(
+        row: &str,
+        error: Error,
+        status: u16,
+        wanted: (bool, Option<Timestamp>),
+        parts: &[&str],
+    ) {
+        let got = failure("the order", error, Heard { status, retry_at: LATER });
+        assert_eq!((got.counted, got.not_before), wanted, "{row}");
+        let text = format!("{:#}", got.error);
+        assert!(parts.iter().all(|part| text.contains(part)), "{row}: {text}");
+        assert!(!text.contains('\u{1b}'), "{row}: {text}");
+    }
+
+    #[test]
+    fn refusals_are_counted_and_silence_is_not() {
+        let api = |kind: &str| Error::Api(problem(kind));
+        check(
+            "a limit",
+            api("rateLimited"),
+            429,
+            (true, LATER),
+            &["because", "(rateLimited)", "help: nothing"],
+        );
+        check("a name", api("rejectedIdentifier"), 400, (true, LATER), &["a.test: not this one"]);
+        check("an account", api("unauthorized"), 403, (true, LATER), &["`eab` of [acme]"]);
+        check("unknown", api("somethingNew"), 403, (true, LATER), &["(somethingNew)", "help: "]);
+        check("its own fault", api("serverInternal"), 500, (false, LATER), &["help: nothing"]);
+        check(
+            "no answer",
+            Error::Str("no nonce"),
+            503,
+            (false, LATER),
+            &["did not answer the order"],
+        );
+        check(
+            "cut off after a good answer",
+            Error::Str("x"),
+            200,
+            (false, None),
+            &["did not answer"],
+        );
+    }
+
+    #[test]
+    fn an_invalid_order_names_each_name() {
+        let reason = |name: &str, kind| Reason { name: name.to_owned(), problem: problem(kind) };
+        let failure = of_order(&[reason("a.test", "caa"), reason("*.b.test", "dns")], None);
+        let text = failure.error.to_string();
+        assert!(failure.counted);
+        for part in ["a.test: because", "*.b.test: because", "(dns)", "help: add a CAA record"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let text = of_order(&[], Some(&problem("badCSR"))).error.to_string();
+        assert!(text.contains("(badCSR)") && text.contains("key_type"), "{text}");
+        assert!(of_order(&[], None).error.to_string().contains("it gives no reason"));
+    }
+}
