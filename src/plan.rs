@@ -1,0 +1,463 @@
+//! The plan: who owns what, what to do, and why. A pure function of (Config, Seen, now); the plan of a world in
+//! which the plan was carried out is empty.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::cert::{Fingerprint, Leaf};
+use crate::config::Target;
+use crate::journal::{Before, Failures, LineageMemory, Taken, TargetMemory};
+
+mod ownership;
+
+pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, ownership};
+
+/// How long a target may still show what it served before our accepted upload: the documents say "within a
+/// minute", users of other tools waited up to six; ten is beyond doubt.
+pub const LAG: SignedDuration = SignedDuration::from_mins(10);
+
+/// A certificate that lives less than this is renewed at half of its life, not at a third left (what Let's Encrypt asks for).
+const SHORT_LIFE: SignedDuration = SignedDuration::from_hours(10 * 24);
+
+/// What is.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// By lineage.
+    pub lineages: BTreeMap<String, LineageSeen>,
+    /// By target.
+    pub targets: BTreeMap<Target, TargetSeen>,
+}
+
+/// What is on disk of a lineage.
+#[derive(Clone, Debug, Default)]
+pub struct LineageSeen {
+    /// The newest Cert's leaf.
+    pub leaf: Option<Leaf>,
+    /// Why the files could not be read.
+    pub unreadable: Option<String>,
+    /// What is remembered.
+    pub memory: LineageMemory,
+    /// Digest of what would be asked for now.
+    pub asked: String,
+    /// Issuing was tried in this run and failed.
+    pub tried: bool,
+}
+
+/// What a target serves, and what is remembered of it.
+#[derive(Clone, Debug)]
+pub struct TargetSeen {
+    /// What the read-back says.
+    pub served: Served,
+    /// What is remembered.
+    pub memory: TargetMemory,
+}
+
+/// What a target serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// This certificate.
+    Leaf(Leaf),
+    /// HTTPS is off.
+    Off,
+    /// It cannot be known; why.
+    Unknown(String),
+}
+
+/// What the caller asked for beside the config.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Lineages named by hand; empty: all.
+    pub names: Vec<String>,
+    /// They are due now.
+    pub force: Force,
+}
+
+/// `--force`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Force {
+    /// Only what is due.
+    #[default]
+    No,
+    /// The named lineages are due now.
+    Yes,
+}
+
+/// What to do, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The steps. Nothing to do: none.
+    pub steps: Vec<Step>,
+}
+
+/// One thing to do, or not to do yet, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What.
+    pub kind: Kind,
+    /// The lineage.
+    pub certificate: String,
+    /// The target; none for issuing.
+    pub target: Option<Target>,
+    /// Why.
+    pub reason: String,
+    /// Not before.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Kinds of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Obtain a new Cert.
+    Issue,
+    /// Put the Cert onto a target.
+    Deploy,
+    /// Not yet.
+    Wait,
+    /// Not at all, as things are.
+    Skip,
+}
+
+/// How a target stands to what it should serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It serves it.
+    InStep(Proof),
+    /// It accepted it and does not show it yet.
+    Lagging {
+        /// From then on it is drift.
+        until: Timestamp,
+    },
+    /// It serves a newer Cert of the same lineage: nothing is undone.
+    Newer(Fingerprint),
+    /// It does not serve it; why.
+    OutOfStep(String),
+}
+
+/// How it is known that a target serves a Cert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// The cloud shows it.
+    Readback,
+    /// The cloud accepted it.
+    Accepted,
+}
+
+/// How a lineage ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertOutcome {
+    /// A new Cert was obtained.
+    Issued,
+    /// Nothing was due.
+    Kept,
+    /// Due, and not to be tried yet.
+    Waiting,
+    /// It failed.
+    Failed,
+}
+
+/// How a target ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetOutcome {
+    /// Uploaded.
+    Deployed,
+    /// Nothing to do.
+    Unchanged,
+    /// Accepted and not shown yet, or handed to the next run.
+    Waiting,
+    /// Left alone on purpose.
+    Skipped,
+    /// Our own checks forbid it.
+    Refused,
+    /// It failed.
+    Failed,
+}
+
+/// What to do, and why.
+#[must_use]
+pub fn plan(lineages: &[Lineage], seen: &Seen, asked: &Asked, now: Timestamp) -> Plan {
+    let steps = lineages.iter().flat_map(|lineage| lineage_steps(lineage, seen, asked, now));
+    Plan { steps: steps.collect() }
+}
+
+/// When a certificate is renewed if nobody says otherwise: a third of its own life before its end, half if it lives
+/// under ten days. Never a constant of days.
+#[must_use]
+pub fn renew_at(leaf: &Leaf) -> Timestamp {
+    let life = leaf.not_after.duration_since(leaf.not_before);
+    let left = if life < SHORT_LIFE { life / 2 } else { life / 3 };
+    leaf.not_after.checked_sub(left).unwrap_or(leaf.not_before)
+}
+
+/// Is what a target serves good for a while yet: for another third of its life or 7 days, whichever is less?
+#[must_use]
+pub fn lives_on(not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> bool {
+    let third = not_after.duration_since(not_before) / 3;
+    not_after.duration_since(now) >= third.min(SignedDuration::from_hours(7 * 24))
+}
+
+/// How a target of `lineage` stands to its newest Cert, whose leaf is `leaf`.
+#[must_use]
+pub fn standing(
+    lineage: &Lineage,
+    leaf: &Leaf,
+    memory: &LineageMemory,
+    target: &TargetSeen,
+    asked: &Asked,
+    now: Timestamp,
+) -> Standing {
+    if asked.forces(&lineage.name) && !matches!(lineage.origin, Origin::Issued(_)) {
+        return Standing::OutOfStep("asked for by --force".to_owned());
+    }
+    let wanted = leaf.fingerprint;
+    let taken = target.memory.taken.as_ref().filter(|taken| taken.fingerprint == wanted);
+    match &target.served {
+        Served::Leaf(served) if served.fingerprint == wanted => Standing::InStep(Proof::Readback),
+        Served::Unknown(_) if taken.is_some() => Standing::InStep(Proof::Accepted),
+        Served::Unknown(why) => Standing::OutOfStep(format!(
+            "what it serves is not known ({why}), and no upload of this certificate is on record"
+        )),
+        Served::Leaf(_) | Served::Off => taken
+            .and_then(|taken| lagging(taken, &target.served, now))
+            .unwrap_or_else(|| out_of_step(wanted, &memory.succession, &target.served, now)),
+    }
+}
+
+/// What a target served, as it is remembered.
+#[must_use]
+pub fn before(served: &Served) -> Before {
+    match served {
+        Served::Leaf(leaf) => Before::Leaf(leaf.fingerprint),
+        Served::Off => Before::Off,
+        Served::Unknown(_) => Before::Unknown,
+    }
+}
+
+impl Plan {
+    /// Nothing is to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.steps.iter().any(|step| matches!(step.kind, Kind::Issue | Kind::Deploy))
+    }
+
+    /// Why the lineage is to be issued, if it is.
+    #[must_use]
+    pub fn issues(&self, lineage: &str) -> Option<&Step> {
+        self.of(lineage).find(|step| step.kind == Kind::Issue)
+    }
+
+    /// The step of a lineage that says "not yet" to issuing.
+    #[must_use]
+    pub fn waits(&self, lineage: &str) -> Option<&Step> {
+        self.of(lineage).find(|step| step.kind == Kind::Wait && step.target.is_none())
+    }
+
+    fn of(&self, lineage: &str) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.certificate == lineage)
+    }
+}
+
+impl Asked {
+    /// Is this lineage part of the run?
+    #[must_use]
+    pub fn wants(&self, lineage: &str) -> bool {
+        self.names.is_empty() || self.by_hand(lineage)
+    }
+
+    fn by_hand(&self, lineage: &str) -> bool {
+        self.names.iter().any(|name| name == lineage)
+    }
+
+    fn forces(&self, lineage: &str) -> bool {
+        self.force == Force::Yes && self.wants(lineage)
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut step = serializer.serialize_struct("Step", 5)?;
+        step.serialize_field("kind", &self.kind)?;
+        step.serialize_field("certificate", &self.certificate)?;
+        step.serialize_field("domain", &self.target.as_ref().map(|target| &target.domain.written))?;
+        step.serialize_field("reason", &self.reason)?;
+        step.serialize_field("not_before", &self.not_before)?;
+        step.end()
+    }
+}
+
+/// A step without its lineage: what, why, not before when.
+type Decision = (Kind, String, Option<Timestamp>);
+
+fn lineage_steps(lineage: &Lineage, seen: &Seen, asked: &Asked, now: Timestamp) -> Vec<Step> {
+    let nothing = LineageSeen::default();
+    let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
+    let issue = issue_decision(lineage, of, asked, now);
+    let fresh = matches!(issue, Some((Kind::Issue, ..)));
+    let mut steps: Vec<Step> =
+        issue.into_iter().map(|decision| step(lineage, None, decision)).collect();
+    for owned in &lineage.targets {
+        let decision = if fresh {
+            Some((Kind::Deploy, "as soon as the new certificate is there".to_owned(), None))
+        } else {
+            target_decision(lineage, of, seen.targets.get(&owned.target), asked, now)
+        };
+        steps.extend(decision.map(|decision| step(lineage, Some(owned), decision)));
+    }
+    steps
+}
+
+fn step(lineage: &Lineage, owned: Option<&Owned>, decision: Decision) -> Step {
+    let (kind, reason, not_before) = decision;
+    let target = owned.map(|owned| owned.target.clone());
+    Step { kind, certificate: lineage.name.clone(), target, reason, not_before }
+}
+
+/// Is the lineage to be issued now? Only a reason and no open wait together make it so.
+fn issue_decision(
+    lineage: &Lineage,
+    seen: &LineageSeen,
+    asked: &Asked,
+    now: Timestamp,
+) -> Option<Decision> {
+    if !matches!(lineage.origin, Origin::Issued(_)) || seen.tried {
+        return None;
+    }
+    let reason = issue_reason(lineage, seen, asked, now)?;
+    match seen
+        .memory
+        .failures
+        .as_ref()
+        .and_then(|failures| wait(failures, seen, asked, &lineage.name, now))
+    {
+        Some(not_before) => {
+            Some((Kind::Wait, format!("{reason}, but {}", tell(seen)), Some(not_before)))
+        }
+        None => Some((Kind::Issue, reason, None)),
+    }
+}
+
+fn issue_reason(
+    lineage: &Lineage,
+    seen: &LineageSeen,
+    asked: &Asked,
+    now: Timestamp,
+) -> Option<String> {
+    let Some(leaf) = &seen.leaf else {
+        return Some(match &seen.unreadable {
+            Some(why) => format!("the certificate on disk cannot be used: {why}"),
+            None => "there is no certificate yet".to_owned(),
+        });
+    };
+    if let Some(change) = names_changed(&lineage.names, &leaf.names) {
+        return Some(change);
+    }
+    if asked.forces(&lineage.name) {
+        return Some("asked for by --force".to_owned());
+    }
+    (renew_at(leaf) <= now)
+        .then(|| format!("due since {}; it ends at {}", renew_at(leaf), leaf.not_after))
+}
+
+fn names_changed(wanted: &[String], has: &[String]) -> Option<String> {
+    let lacking: Vec<&str> =
+        wanted.iter().filter(|name| !has.contains(name)).map(String::as_str).collect();
+    let extra: Vec<&str> =
+        has.iter().filter(|name| !wanted.contains(name)).map(String::as_str).collect();
+    match (lacking.is_empty(), extra.is_empty()) {
+        (true, true) => None,
+        (false, _) => Some(format!("the certificate lacks {}", lacking.join(", "))),
+        (true, false) => {
+            Some(format!("the certificate has names no longer wanted: {}", extra.join(", ")))
+        }
+    }
+}
+
+/// Until when a failure keeps the lineage from being tried. The CA's own word stands; our ladder gives way to a hand
+/// and to a changed config.
+fn wait(
+    failures: &Failures,
+    seen: &LineageSeen,
+    asked: &Asked,
+    lineage: &str,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let overridden =
+        !failures.said_by_ca && (asked.by_hand(lineage) || failures.asked != seen.asked);
+    (failures.not_before > now && !overridden).then_some(failures.not_before)
+}
+
+fn tell(seen: &LineageSeen) -> String {
+    seen.memory.failures.as_ref().map_or_else(String::new, |failures| {
+        let who = if failures.said_by_ca { "the CA asked to wait" } else { "it failed" };
+        format!("{who} ({} in a row; last: {})", failures.count, failures.error)
+    })
+}
+
+fn target_decision(
+    lineage: &Lineage,
+    seen: &LineageSeen,
+    target: Option<&TargetSeen>,
+    asked: &Asked,
+    now: Timestamp,
+) -> Option<Decision> {
+    let Some(leaf) = &seen.leaf else {
+        return Some((Kind::Skip, "there is no certificate to deploy".to_owned(), None));
+    };
+    match standing(lineage, leaf, &seen.memory, target?, asked, now) {
+        Standing::InStep(_) => None,
+        Standing::Lagging { until } => {
+            Some((Kind::Wait, "accepted, not shown yet".to_owned(), Some(until)))
+        }
+        Standing::Newer(newer) => Some((
+            Kind::Skip,
+            format!("it serves a newer certificate of this lineage ({})", newer.short()),
+            None,
+        )),
+        Standing::OutOfStep(why) => Some((Kind::Deploy, why, None)),
+    }
+}
+
+/// An accepted upload that has never been shown may still come, while nothing else has changed.
+fn lagging(taken: &Taken, served: &Served, now: Timestamp) -> Option<Standing> {
+    let until = taken.at.checked_add(LAG).ok()?;
+    let may_come = until > now && !taken.shown && taken.before == before(served);
+    may_come.then_some(Standing::Lagging { until })
+}
+
+fn out_of_step(
+    wanted: Fingerprint,
+    succession: &[Fingerprint],
+    served: &Served,
+    now: Timestamp,
+) -> Standing {
+    let Served::Leaf(served) = served else {
+        return Standing::OutOfStep("HTTPS is off".to_owned());
+    };
+    if served.not_after <= now {
+        return Standing::OutOfStep(format!("what it serves expired at {}", served.not_after));
+    }
+    let place = |fingerprint| succession.iter().position(|one| *one == fingerprint);
+    match (place(served.fingerprint), place(wanted)) {
+        (Some(theirs), Some(ours)) if theirs > ours => Standing::Newer(served.fingerprint),
+        (Some(_), _) => Standing::OutOfStep(format!(
+            "it serves the earlier certificate {}, until {}",
+            served.fingerprint.short(),
+            served.not_after
+        )),
+        (None, _) => Standing::OutOfStep(format!(
+            "it serves {} by {}, until {}",
+            served.fingerprint.short(),
+            served.issuer,
+            served.not_after
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

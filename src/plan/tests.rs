@@ -1,0 +1,426 @@
+//! The plan as a table: what is seen, what is to be done.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod fixpoint;
+
+use super::*;
+use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
+use crate::journal::Claim;
+
+const NOW: &str = "2026-06-01T00:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn days(from: Timestamp, days: i64) -> Timestamp {
+    from.checked_add(SignedDuration::from_hours(24 * days)).unwrap()
+}
+
+/// The Cert number `number`, which ends `left` days from now and lives for 90.
+fn leaf(number: u8, left: i64) -> Leaf {
+    let not_after = days(at(NOW), left);
+    Leaf {
+        fingerprint: Fingerprint::of(&[number]),
+        names: vec!["example.com".to_owned()],
+        not_before: days(not_after, -90),
+        not_after,
+        issuer: "R3".to_owned(),
+        self_issued: false,
+    }
+}
+
+fn target(name: &str) -> Target {
+    Target { aliyun: "default".to_owned(), domain: CdnDomain::read(name).unwrap() }
+}
+
+fn config(certificates: &[(&str, Option<&str>, &[&str])]) -> Config {
+    let mut config = Config::without_file("/nowhere".into());
+    config.certificates = certificates
+        .iter()
+        .map(|(name, source, targets)| Certificate {
+            name: (*name).to_owned(),
+            domains: if source.is_some() { vec![] } else { vec!["example.com".to_owned()] },
+            dns: "default".to_owned(),
+            key_type: KeyType::EcdsaP256,
+            profile: None,
+            reuse_key: false,
+            source: source.map(Into::into),
+            deploy: vec![Deploy {
+                domains: targets.iter().map(|name| CdnDomain::read(name).unwrap()).collect(),
+                aliyun: "default".to_owned(),
+                verify: Verify::Readback,
+                cert_name: None,
+            }],
+            line: 1,
+        })
+        .collect();
+    config
+}
+
+fn claim(source: &str, hour: i64, targets: &[&str]) -> Claim {
+    Claim {
+        client: "certbot".to_owned(),
+        source: source.into(),
+        name: source.rsplit('/').next().unwrap().to_owned(),
+        names: vec!["example.com".to_owned()],
+        targets: targets.iter().map(|name| target(name)).collect(),
+        guessed: false,
+        at: at(NOW).checked_add(SignedDuration::from_hours(hour)).unwrap(),
+    }
+}
+
+/// A world with one lineage `a` and one target, written in a line each.
+#[derive(Default)]
+struct World {
+    leaf: Option<Leaf>,
+    served: Option<Served>,
+    taken: Option<Taken>,
+    succession: Vec<u8>,
+    failures: Option<Failures>,
+    asked: Asked,
+    tried: bool,
+    source: Option<&'static str>,
+}
+
+impl World {
+    fn plan(&self) -> Vec<String> {
+        let config = config(&[("a", self.source, &["cdn.example.com"])]);
+        let lineages = ownership(&config, &[]).lineages;
+        let memory = LineageMemory {
+            succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
+            failures: self.failures.clone(),
+            order: None,
+        };
+        let seen = LineageSeen {
+            leaf: self.leaf.clone(),
+            unreadable: None,
+            memory,
+            asked: "what is asked".to_owned(),
+            tried: self.tried,
+        };
+        let served = self.served.clone().unwrap_or(Served::Off);
+        let memory = TargetMemory { taken: self.taken.clone(), last_error: None };
+        let seen = Seen {
+            lineages: [("a".to_owned(), seen)].into(),
+            targets: [(target("cdn.example.com"), TargetSeen { served, memory })].into(),
+        };
+        let plan = plan(&lineages, &seen, &self.asked, at(NOW));
+        plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()
+    }
+}
+
+fn taken(number: u8, minutes_ago: i64, before: Before) -> Option<Taken> {
+    let at = at(NOW).checked_sub(SignedDuration::from_mins(minutes_ago)).unwrap();
+    Some(Taken {
+        fingerprint: Fingerprint::of(&[number]),
+        at,
+        before,
+        shown: false,
+        cert_name: String::new(),
+    })
+}
+
+fn failures(minutes_left: i64, said_by_ca: bool, asked: &str) -> Option<Failures> {
+    let not_before = at(NOW).checked_add(SignedDuration::from_mins(minutes_left)).unwrap();
+    let (error, asked) = ("no".to_owned(), asked.to_owned());
+    Some(Failures { count: 2, at: at(NOW), not_before, said_by_ca, error, asked })
+}
+
+fn by_hand(force: Force) -> Asked {
+    Asked { names: vec!["a".to_owned()], force }
+}
+
+fn check(name: &str, world: World, expect: &[&str]) {
+    let steps = world.plan();
+    let fits = steps.len() == expect.len()
+        && steps.iter().zip(expect).all(|(step, want)| step.contains(want));
+    assert!(fits, "{name}: {steps:#?} is not {expect:#?}");
+}
+
+#[test]
+fn certificates() {
+    check(
+        "from nothing",
+        World::default(),
+        &["Issue there is no certificate yet", "Deploy as soon as"],
+    );
+    check(
+        "in step",
+        World {
+            leaf: Some(leaf(1, 60)),
+            served: Some(Served::Leaf(leaf(1, 60))),
+            ..World::default()
+        },
+        &[],
+    );
+    check(
+        "due",
+        World {
+            leaf: Some(leaf(1, 29)),
+            served: Some(Served::Leaf(leaf(1, 29))),
+            ..World::default()
+        },
+        &["Issue due since", "Deploy"],
+    );
+    check(
+        "not due yet",
+        World {
+            leaf: Some(leaf(1, 31)),
+            served: Some(Served::Leaf(leaf(1, 31))),
+            ..World::default()
+        },
+        &[],
+    );
+    check(
+        "tried in this run",
+        World {
+            leaf: Some(leaf(1, 29)),
+            served: Some(Served::Leaf(leaf(1, 29))),
+            tried: true,
+            ..World::default()
+        },
+        &[],
+    );
+    check(
+        "forced",
+        World { leaf: Some(leaf(1, 60)), asked: by_hand(Force::Yes), ..World::default() },
+        &["Issue asked for by --force", "Deploy"],
+    );
+    let mut renamed = leaf(1, 60);
+    renamed.names = vec!["old.example.com".to_owned()];
+    check(
+        "other names",
+        World { leaf: Some(renamed), ..World::default() },
+        &["Issue the certificate lacks example.com", "Deploy"],
+    );
+}
+
+#[test]
+fn failures_wait() {
+    let asked = "what is asked";
+    check(
+        "waits",
+        World { failures: failures(5, false, asked), ..World::default() },
+        &["Wait there is no certificate yet, but it failed", "Skip"],
+    );
+    check(
+        "over",
+        World { failures: failures(0, false, asked), ..World::default() },
+        &["Issue", "Deploy"],
+    );
+    check(
+        "by hand",
+        World {
+            failures: failures(5, false, asked),
+            asked: by_hand(Force::No),
+            ..World::default()
+        },
+        &["Issue", "Deploy"],
+    );
+    check(
+        "changed config",
+        World { failures: failures(5, false, "another"), ..World::default() },
+        &["Issue", "Deploy"],
+    );
+    check(
+        "the CA's word, by hand",
+        World {
+            failures: failures(5, true, asked),
+            asked: by_hand(Force::Yes),
+            ..World::default()
+        },
+        &["Wait", "Skip"],
+    );
+    check(
+        "the CA's word, changed config",
+        World { failures: failures(5, true, "another"), ..World::default() },
+        &["Wait", "Skip"],
+    );
+}
+
+#[test]
+fn targets() {
+    let good = || Some(leaf(2, 60));
+    let old = || Some(Served::Leaf(leaf(1, 20)));
+    let was = Before::Leaf(Fingerprint::of(&[1]));
+    let unknown = || Some(Served::Unknown("no permission".to_owned()));
+    check("off", World { leaf: good(), ..World::default() }, &["Deploy HTTPS is off"]);
+    check(
+        "earlier",
+        World { leaf: good(), served: old(), succession: vec![1, 2], ..World::default() },
+        &["Deploy it serves the earlier certificate"],
+    );
+    check(
+        "a stranger",
+        World { leaf: good(), served: old(), succession: vec![2], ..World::default() },
+        &["Deploy it serves"],
+    );
+    check(
+        "unknown, no record",
+        World { leaf: good(), served: unknown(), ..World::default() },
+        &["Deploy what it serves is not known"],
+    );
+    check(
+        "unknown, accepted",
+        World { leaf: good(), served: unknown(), taken: taken(2, 9000, was), ..World::default() },
+        &[],
+    );
+    check(
+        "unknown, another accepted",
+        World { leaf: good(), served: unknown(), taken: taken(1, 1, was), ..World::default() },
+        &["Deploy"],
+    );
+    check(
+        "lags",
+        World { leaf: good(), served: old(), taken: taken(2, 9, was), ..World::default() },
+        &["Wait accepted, not shown yet"],
+    );
+    check(
+        "lags too long",
+        World { leaf: good(), served: old(), taken: taken(2, 10, was), ..World::default() },
+        &["Deploy"],
+    );
+    check(
+        "lags, but changed to another",
+        World { leaf: good(), served: old(), taken: taken(2, 1, Before::Off), ..World::default() },
+        &["Deploy"],
+    );
+    let shown = taken(2, 1, was).map(|taken| Taken { shown: true, ..taken });
+    check(
+        "was shown, then drifted",
+        World { leaf: good(), served: old(), taken: shown, ..World::default() },
+        &["Deploy"],
+    );
+    check(
+        "off after we turned it on",
+        World { leaf: good(), taken: taken(2, 1, Before::Off), ..World::default() },
+        &["Wait"],
+    );
+}
+
+#[test]
+fn older_never_replaces_newer() {
+    let old = || Some(leaf(1, 60));
+    let newer = |left| Some(Served::Leaf(leaf(2, left)));
+    let source = Some("/live/a");
+    check(
+        "restored backup",
+        World {
+            source,
+            leaf: old(),
+            served: newer(80),
+            succession: vec![1, 2],
+            ..World::default()
+        },
+        &["Skip it serves a newer"],
+    );
+    check(
+        "the newer one expired",
+        World { source, leaf: old(), served: newer(0), succession: vec![1, 2], ..World::default() },
+        &["Deploy what it serves expired"],
+    );
+    check(
+        "asked for by hand",
+        World {
+            source,
+            leaf: old(),
+            served: newer(80),
+            succession: vec![1, 2],
+            asked: by_hand(Force::Yes),
+            ..World::default()
+        },
+        &["Deploy asked for by --force"],
+    );
+    check(
+        "dates decide nothing",
+        World {
+            source,
+            leaf: Some(leaf(2, 5)),
+            served: Some(Served::Leaf(leaf(1, 80))),
+            succession: vec![1, 2],
+            ..World::default()
+        },
+        &["Deploy"],
+    );
+}
+
+#[test]
+fn renewal_is_a_share_of_life() {
+    let check = |life_hours: i64, expect_hours: i64| {
+        let from = at(NOW);
+        let hours = |n| from.checked_add(SignedDuration::from_hours(n)).unwrap();
+        let leaf = Leaf { not_before: from, not_after: hours(life_hours), ..leaf(1, 1) };
+        assert_eq!(renew_at(&leaf), hours(expect_hours), "{life_hours} h");
+    };
+    check(90 * 24, 60 * 24);
+    check(45 * 24, 30 * 24);
+    check(160, 80);
+}
+
+#[test]
+fn waiting_is_well_while_it_lives() {
+    let check = |name: &str, life: i64, left: i64, well: bool| {
+        let to = days(at(NOW), left);
+        assert_eq!(lives_on(days(to, -life), to, at(NOW)), well, "{name}");
+    };
+    check("long life, a week", 90, 7, true);
+    check("long life, six days", 90, 6, false);
+    check("six days, two left", 6, 2, true);
+    check("six days, one left", 6, 1, false);
+    check("expired", 90, -1, false);
+}
+
+fn owners(config: &Config, claims: &[Claim]) -> Vec<String> {
+    let owners = ownership(config, claims);
+    let mut lines: Vec<String> = owners
+        .lineages
+        .iter()
+        .flat_map(|lineage| {
+            lineage
+                .targets
+                .iter()
+                .map(|owned| format!("{} {}", lineage.name, owned.target.domain.written))
+        })
+        .collect();
+    lines.extend(
+        owners.conflicts.iter().map(|one| {
+            format!("{}: {} is {}'s", one.lineage, one.target.domain.written, one.owner)
+        }),
+    );
+    lines
+}
+
+#[test]
+fn one_target_one_owner() {
+    let check = |name: &str, config: &Config, claims: &[Claim], expect: &[&str]| {
+        assert_eq!(owners(config, claims), expect, "{name}");
+    };
+    let none = config(&[]);
+    let one = config(&[("a", None, &["x.com"])]);
+    check("config", &one, &[], &["a x.com"]);
+    check("a claim", &none, &[claim("/l/b", 0, &["y.com"])], &["b y.com"]);
+    check(
+        "config before claim",
+        &one,
+        &[claim("/l/b", 0, &["x.com", "y.com"])],
+        &["a x.com", "b y.com", "b: x.com is a's"],
+    );
+    let two = [claim("/l/b", 0, &["x.com", "y.com"]), claim("/l/c", 1, &["y.com"])];
+    check("the latest claim", &none, &two, &["c y.com", "b x.com"]);
+    let source = config(&[("a", Some("/l/b"), &["x.com"])]);
+    check(
+        "a claim of the config's own folder",
+        &source,
+        &[claim("/l/b", 0, &["z.com"])],
+        &["a x.com", "a z.com"],
+    );
+    check(
+        "spelled another way",
+        &one,
+        &[claim("/l/b", 0, &["X.com"])],
+        &["a x.com", "b: X.com is a's"],
+    );
+    let same = [claim("/l/n", 0, &["p.com"]), claim("/m/n", 1, &["q.com"])];
+    check("one name, two folders", &none, &same, &["n q.com", "n (certbot) p.com"]);
+}
