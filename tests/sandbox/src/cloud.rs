@@ -1,0 +1,212 @@
+//! The cloud: the CDN and alidns endpoints of Alibaba Cloud at one address, hostile by default.
+//!
+//! Written from the API documents alone and with nothing of the client's, so that an error in the client's
+//! signature, parameters or PEM cannot hide here. See [`Rules`] for what is strict and [`Fault`] for what fails.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use jiff::Timestamp;
+
+mod alidns;
+mod answer;
+mod cdn;
+mod certificate;
+mod door;
+mod fault;
+mod gate;
+mod record;
+mod request;
+mod seed;
+mod serve;
+mod sign;
+mod state;
+#[cfg(test)]
+mod tests;
+mod txt;
+
+pub use fault::Fault;
+pub use record::{Call, Ending};
+pub use seed::{
+    Account, DEFAULT_UID, Domain, ForceSet, KeyFormat, Lag, OffShows, Rules, Seed, Zone,
+};
+pub use state::{Served, ZoneRecord};
+
+use crate::stage::Stage;
+use state::State;
+use txt::Sinks;
+
+/// A running cloud; it ends when it is dropped.
+pub struct Cloud {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stage: Option<Stage>,
+}
+
+/// What the handle and the server both hold.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    sinks: Sinks,
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the cloud's state, whole: no call panicked")
+    }
+}
+
+impl Cloud {
+    /// Starts a cloud on a free port of 127.0.0.1, plain HTTP, on a thread of its own.
+    ///
+    /// # Panics
+    /// When no port can be bound.
+    pub fn start(seed: Seed) -> Self {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .expect("a free port of 127.0.0.1 for the cloud");
+        listener.set_nonblocking(true).expect("a listener that does not block");
+        let address = listener.local_addr().expect("the cloud's own address");
+        let (state, sinks) = State::seeded(seed);
+        sinks.fill(&state);
+        let shared = Arc::new(Shared { state: Mutex::new(state), sinks });
+        let served = Arc::clone(&shared);
+        let stage = Stage::open("cloud", move || serve::run(listener, served));
+        Self { address, shared, stage: Some(stage) }
+    }
+
+    /// The address of both endpoints, for example `http://127.0.0.1:40001`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends the cloud: its port refuses connections from now on. Its state can still be looked at.
+    pub fn stop(&mut self) {
+        drop(self.stage.take());
+    }
+
+    /// Adds a fault; faults are tried in the order in which they were added.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.push(fault);
+    }
+
+    /// Takes all faults away, spent or not.
+    pub fn heal(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// How many faults have not struck as often as they should: a test that leaves some has tested nothing.
+    pub fn faults_left(&self) -> usize {
+        self.shared.state().faults.iter().filter(|fault| fault.is_left()).count()
+    }
+
+    /// Changes the rules of the running cloud.
+    pub fn rules(&self, change: impl FnOnce(&mut Rules)) {
+        change(&mut self.shared.state().rules);
+    }
+
+    /// Changes an account, found by its AccessKeyId: switched off, a new token, other permissions.
+    ///
+    /// # Panics
+    /// When there is no such account.
+    pub fn account(&self, access_key_id: &str, change: impl FnOnce(&mut Account)) {
+        let mut state = self.shared.state();
+        let account = state.accounts.get_mut(access_key_id);
+        change(account.unwrap_or_else(|| panic!("the cloud has no AccessKey {access_key_id:?}")));
+    }
+
+    /// Every call of this action so far, the oldest first.
+    pub fn calls(&self, action: &str) -> Vec<Call> {
+        self.shared.state().calls.iter().filter(|call| call.action == action).cloned().collect()
+    }
+
+    /// Every call so far, the oldest first.
+    pub fn all_calls(&self) -> Vec<Call> {
+        self.shared.state().calls.clone()
+    }
+
+    /// Forgets the calls so far, so that a test can speak of its second part alone.
+    pub fn forget_calls(&self) {
+        self.shared.state().calls.clear();
+    }
+
+    /// Adds a CDN domain, or replaces the one of its name with all that it serves.
+    pub fn add_domain(&self, domain: Domain) {
+        self.shared.state().add_domain(domain);
+    }
+
+    /// Removes a CDN domain, as its owner would in the console.
+    pub fn remove_domain(&self, name: &str) {
+        self.shared.state().domains.remove(name);
+    }
+
+    /// Changes a CDN domain's status: `online`, `offline`, `configuring`, …
+    ///
+    /// # Panics
+    /// When there is no such domain.
+    pub fn set_status(&self, name: &str, status: &str) {
+        self.shared.state().domain_mut(name).status = status.to_owned();
+    }
+
+    /// What the domain serves now, whatever the read-back shows; `None` while its HTTPS is off.
+    ///
+    /// # Panics
+    /// When there is no such domain.
+    pub fn served(&self, name: &str) -> Option<Served> {
+        self.shared.state().served(name)
+    }
+
+    /// The SHA-256 of the leaf that the domain serves, lower hex.
+    pub fn served_fingerprint(&self, name: &str) -> Option<String> {
+        self.served(name).map(|served| served.fingerprint)
+    }
+
+    /// A change in the console: the domain serves this chain from now on, shown at once.
+    ///
+    /// # Panics
+    /// When there is no such domain, or the chain holds no certificate.
+    pub fn set_served(&self, name: &str, cert_name: &str, chain_pem: &str, key_pem: &str) {
+        self.shared.state().set_served(name, cert_name, chain_pem, key_pem);
+    }
+
+    /// A change in the console: HTTPS of the domain is off from now on, shown at once.
+    ///
+    /// # Panics
+    /// When there is no such domain.
+    pub fn switch_off(&self, name: &str) {
+        let mut state = self.shared.state();
+        let domain = state.domain_mut(name);
+        domain.bound = None;
+        domain.before = None;
+    }
+
+    /// The names of all certificates that the account holds: a heap here is a client that cleans up nothing.
+    pub fn cert_names(&self, uid: &str) -> Vec<String> {
+        let state = self.shared.state();
+        let names = state.certificates.keys().filter(|(owner, _)| owner == uid);
+        names.map(|(_, name)| name.clone()).collect()
+    }
+
+    /// The records of an alidns zone, the oldest first; empty when there is no such zone.
+    pub fn records(&self, zone: &str) -> Vec<ZoneRecord> {
+        self.shared.state().zones.get(zone).map(|zone| zone.records.clone()).unwrap_or_default()
+    }
+
+    /// The TXT values at one name, in the order in which they were added.
+    pub fn txt(&self, fqdn: &str) -> Vec<String> {
+        self.shared.state().values_at(fqdn, "TXT")
+    }
+
+    /// The cloud's clock: the machine's, moved by [`Rules::clock_ahead`].
+    pub fn now(&self) -> Timestamp {
+        self.shared.state().now()
+    }
+
+    /// How many calls of each action there were, for a test's one-line assertion.
+    pub fn tally(&self) -> BTreeMap<String, usize> {
+        let mut tally = BTreeMap::new();
+        for call in &self.shared.state().calls {
+            *tally.entry(call.action.clone()).or_insert(0) += 1;
+        }
+        tally
+    }
+}

@@ -1,0 +1,237 @@
+//! Answers: success and refusal, in JSON or XML, with the codes and statuses of the documents.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, DATE};
+use serde_json::{Map, Value, json};
+
+use super::sign;
+
+/// A code, its HTTP status and its text. Statuses by the gateway's and the CDN's error pages.
+const CODES: &[(&str, u16, &str)] = &[
+    ("AccountBlacklist", 400, "The account is on a blacklist."),
+    ("CdnServiceNotFound", 403, "The CDN service is not opened."),
+    ("CdnServiceSuspended", 403, "The CDN service is suspended."),
+    ("CertStorage.failed", 400, "The certificate could not be stored."),
+    ("Certificate.Duplicated", 400, "A certificate of this name exists."),
+    ("Certificate.Expired", 400, "The certificate has expired."),
+    ("Certificate.FormatError", 400, "The format of the certificate is invalid."),
+    ("Certificate.KeyNull", 400, "The private key is empty."),
+    ("Certificate.MissMatch", 400, "The certificate is not match the private key."),
+    ("Certificate.NotFind", 400, "Not find the certificate info."),
+    ("Certificate.NotPermittedOff", 400, "The certificate may not be switched off."),
+    ("Certificate.SettedNotEffect", 400, "The certificate is set but not in effect."),
+    ("Certificate.StatusError", 400, "The certificate's status is wrong."),
+    ("CertificateContent.Duplicated", 400, "The same certificate was uploaded before."),
+    ("Decode.Error", 400, "The certificate could not be decoded."),
+    ("DomainInProtectedMode", 403, "The domain is in protected mode."),
+    ("DomainInSafeMode", 400, "The domain is in safe mode."),
+    ("DomainRecordDuplicate", 400, "The DNS record already exists."),
+    ("DomainRecordLocked", 400, "The DNS record is locked."),
+    ("DomainRecordNotBelongToUser", 400, "The DNS record does not belong to the user."),
+    ("Forbidden.RAM", 403, "User not authorized to operate on the specified resource."),
+    ("IllegalOperation", 403, "The operation is not allowed."),
+    ("IllegalOperationDomain", 400, "The domain's status does not allow this operation."),
+    ("IncompleteSignature", 400, "The request signature does not conform to Aliyun standards."),
+    ("InternalError", 500, "The request processing has failed due to some unknown error."),
+    ("InvalidAccessKeyId.Inactive", 400, "The specified AccessKey is disabled."),
+    ("InvalidAccessKeyId.NotFound", 404, "The specified AccessKey is not found."),
+    ("InvalidApi.NotFound", 404, "The specified API is not found."),
+    ("InvalidCertName.TooLong", 400, "The certificate's name is too long."),
+    ("InvalidCertificate", 400, "The certificate is malformed."),
+    ("InvalidCertificate.TooLong", 400, "The certificate is too long."),
+    ("InvalidDomain.NotFound", 404, "The specified domain is not found."),
+    ("InvalidDomain.Offline", 400, "The specified domain is offline."),
+    ("InvalidDomainName.NoExist", 400, "The specified domain name does not exist."),
+    ("InvalidPrivateKey", 400, "The private key is malformed."),
+    ("InvalidRR.NoExist", 400, "The specified RR does not exist."),
+    ("InvalidSecurityToken.Expired", 400, "The security token has expired."),
+    ("InvalidSecurityToken.Malformed", 400, "The security token is malformed."),
+    ("InvalidSecurityToken.MismatchWithAccessKey", 400, "The security token is another key's."),
+    (
+        "InvalidServerCertificateStatus.ValueNotSupported",
+        400,
+        "The ServerCertificateStatus is not supported.",
+    ),
+    ("InvalidSSLProtocol.ValueNotSupported", 400, "The SSLProtocol is not supported."),
+    ("InvalidTimeStamp.Expired", 400, "The timestamp is more than 15 minutes apart."),
+    ("InvalidTimeStamp.Format", 400, "The timestamp's format is invalid."),
+    ("InvalidVersion", 404, "The specified version is not valid."),
+    ("Key.Malformed", 400, "The private key is malformed."),
+    ("LastOperationNotFinished", 400, "The last operation has not finished."),
+    ("MissingSecurityToken", 400, "The SecurityToken is missing."),
+    ("OperationDenied", 403, "The account is overdue."),
+    ("PrivateKey.MissingParameter", 400, "The PrivateKey is missing."),
+    ("SSLPri.MissingParameter", 400, "The SSLPri is missing."),
+    ("SSLPub.MissingParameter", 400, "The SSLPub is missing."),
+    ("ServerCertificate.MissingParameter", 400, "The ServerCertificate is missing."),
+    ("ServiceBusy", 403, "The domain is being configured. Try again later."),
+    ("ServiceUnavailable", 503, "The service is not available."),
+    ("SetDomainServerCertificate.ParameterError", 400, "A parameter is wrong."),
+    ("SignatureDoesNotMatch", 400, "Specified signature is not matched with our calculation."),
+    ("SignatureNonceUsed", 400, "The specified nonce was used already."),
+    ("SystemUpgrading", 403, "The system is being upgraded. Try again later."),
+    ("Throttling", 400, "The request was denied due to request throttling."),
+    ("Throttling.Api", 400, "The request was denied due to API flow control."),
+    ("Throttling.User", 400, "The request was denied due to user flow control."),
+    ("UnsupportedHTTPMethod", 400, "The HTTP method is not supported."),
+];
+
+/// A refusal: what the error answer says.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) status: u16,
+    pub(crate) message: String,
+    /// `AccessDeniedDetail` of a RAM refusal.
+    pub(crate) denied: Option<Value>,
+    /// `x-acs-retry-after`, in milliseconds.
+    pub(crate) retry_after: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal with the documented status and text; 400 and the code itself for one that is not documented.
+    pub(crate) fn new(code: &str) -> Self {
+        let known = CODES.iter().find(|(known, ..)| *known == code);
+        let (_, status, message) = known.copied().unwrap_or((code, 400, code));
+        Self {
+            code: code.to_owned(),
+            status,
+            message: message.to_owned(),
+            denied: None,
+            retry_after: None,
+        }
+    }
+
+    /// `Missing` + parameter.
+    pub(crate) fn missing(name: &str) -> Self {
+        Self::new(&format!("Missing{name}")).saying(format!("{name} is mandatory for this action."))
+    }
+
+    /// `Invalid` + parameter.
+    pub(crate) fn invalid(name: &str) -> Self {
+        Self::new(&format!("Invalid{name}")).saying(format!("The specified {name} is not valid."))
+    }
+
+    /// The same with another text.
+    pub(crate) fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The refusal of a signature, which echoes the whole string to sign, private key and all, as the real one does.
+    pub(crate) fn of_signature(code: &str, string_to_sign: &str) -> Self {
+        let refusal = Self::new(code);
+        let lead = refusal.message.clone();
+        refusal.saying(format!("{lead} server string to sign is:{string_to_sign}"))
+    }
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Xml,
+}
+
+impl Format {
+    /// By the `Format` parameter; XML when it is left out, as the CDN's document says.
+    pub(crate) fn asked(format: Option<&str>) -> Self {
+        match format {
+            Some(text) if text.eq_ignore_ascii_case("JSON") => Self::Json,
+            Some(_) | None => Self::Xml,
+        }
+    }
+
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json;charset=utf-8",
+            Self::Xml => "text/xml;charset=utf-8",
+        }
+    }
+
+    /// Writes a document with the root element that XML needs.
+    pub(crate) fn write(self, root: &str, document: &Value) -> String {
+        match self {
+            Self::Json => document.to_string(),
+            Self::Xml => {
+                format!("<?xml version='1.0' encoding='UTF-8'?>{}", element(root, document))
+            }
+        }
+    }
+}
+
+/// An answer that is ready but for its way onto the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The answer of a call that was carried out.
+    pub(crate) fn success(format: Format, action: &str, id: &str, mut fields: Value) -> Self {
+        if let Value::Object(fields) = &mut fields {
+            fields.insert("RequestId".to_owned(), json!(id));
+        }
+        let body = format.write(&format!("{action}Response"), &fields);
+        Self::written(200, format.content_type(), body)
+    }
+
+    /// The answer of a call that was refused.
+    pub(crate) fn refusal(format: Format, id: &str, host: &str, refusal: &Refusal) -> Self {
+        let mut fields = Map::new();
+        fields.insert("RequestId".to_owned(), json!(id));
+        fields.insert("HostId".to_owned(), json!(host));
+        fields.insert("Code".to_owned(), json!(refusal.code));
+        fields.insert("Message".to_owned(), json!(refusal.message));
+        let recommend = format!("http://{host}/troubleshoot?q={}", sign::encode(&refusal.code));
+        fields.insert("Recommend".to_owned(), json!(recommend));
+        if let Some(denied) = &refusal.denied {
+            fields.insert("AccessDeniedDetail".to_owned(), denied.clone());
+        }
+        let body = format.write("Error", &Value::Object(fields));
+        let mut answer = Self::written(refusal.status, format.content_type(), body);
+        if let Some(wait) = refusal.retry_after {
+            answer.headers.push(("x-acs-retry-after", wait.to_string()));
+        }
+        answer
+    }
+
+    /// Any answer.
+    pub(crate) fn written(status: u16, content_type: &str, body: String) -> Self {
+        Self { status, content_type: content_type.to_owned(), headers: Vec::new(), body }
+    }
+
+    /// Onto the wire, with the cloud's own idea of the time.
+    pub(crate) fn respond(self, date: &str, body: Option<Body>) -> Response {
+        let mut response = Response::builder()
+            .status(StatusCode::from_u16(self.status).expect("a status of three digits"))
+            .header(CONTENT_TYPE, self.content_type)
+            .header(DATE, date);
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        let body = body.unwrap_or_else(|| Body::from(self.body));
+        response.body(body).expect("a response of valid headers")
+    }
+}
+
+fn element(name: &str, value: &Value) -> String {
+    match value {
+        Value::Array(items) => items.iter().map(|item| element(name, item)).collect(),
+        Value::Object(fields) => {
+            let inner: String = fields.iter().map(|(name, field)| element(name, field)).collect();
+            format!("<{name}>{inner}</{name}>")
+        }
+        Value::String(text) => format!("<{name}>{}</{name}>", escape(text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => format!("<{name}>{value}</{name}>"),
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
