@@ -1,0 +1,175 @@
+//! The flags as typed. It gives them no meaning and opens nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps what Alibaba Cloud CDN serves equal to what it should serve
+#[derive(Debug, Parser)]
+#[command(name = "certferry", version, about, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Flags of every command
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Without a command and with RENEWED_LINEAGE set (by certbot's --deploy-hook), it is `hook`.
+
+Exit status: 0 all is as it should be; 1 something failed, the next run tries again;
+2 the command line or the configuration is wrong.";
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The configuration [env: CERTFERRY_CONFIG] [default: /etc/certferry/config.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Say more; twice: still more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Say only what failed
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Form of the log on stderr
+    #[arg(long, value_enum, default_value_t, value_name = "FORM", global = true)]
+    pub log_format: LogFormat,
+    /// Exit with 3 where something was changed and all is well
+    #[arg(long, global = true)]
+    pub detailed_exit_code: bool,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The timer's job: look, plan, issue, deploy, verify, report
+    Renew(Renew),
+    /// What `renew` would do, and why; changes nothing
+    Plan(Plan),
+    /// The hook of another ACME client: certbot's --deploy-hook
+    Hook(Hook),
+    /// Put one certificate onto CDN domains, once
+    Deploy(Deploy),
+    /// Every certificate and CDN domain: expiry, next renewal, in step or not
+    Status(Status),
+    /// Drop what a hook asked to keep in step
+    Forget(Forget),
+}
+
+/// `renew`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Renew {
+    /// Only these certificates
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// They are due now; never over a CA's Retry-After
+    #[arg(long)]
+    pub force: bool,
+    /// The report as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plan`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Plan {
+    /// Only these certificates
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The plan as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hook`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Hook {
+    /// A CDN domain that must serve the certificate; again for more
+    #[arg(long = "domain", value_name = "D")]
+    pub domains: Vec<String>,
+    /// Name of the [aliyun.NAME] of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub aliyun: Option<String>,
+    /// End within this many seconds; what is not done by then is left to `renew`
+    #[arg(long, value_name = "SECONDS", default_value_t = Hook::DEADLINE)]
+    pub deadline: u64,
+    /// The report as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `deploy`.
+#[derive(Args, Clone, Debug, Default)]
+#[group(id = "what", required = true, multiple = true)]
+pub struct Deploy {
+    /// A folder with fullchain.pem and privkey.pem
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key"], group = "what")]
+    pub lineage: Option<PathBuf>,
+    /// The chain, leaf first
+    #[arg(long, value_name = "FILE", requires = "key", group = "what")]
+    pub cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// A CDN domain that must serve it; again for more
+    #[arg(long = "domain", value_name = "D", required = true)]
+    pub domains: Vec<String>,
+    /// Name of the [aliyun.NAME] of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub aliyun: Option<String>,
+    /// The report as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `status`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Status {
+    /// The answer as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `forget`.
+#[derive(Args, Clone, Debug)]
+pub struct Forget {
+    /// The claim's certificate, as `status` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Only this CDN domain of it
+    #[arg(long, value_name = "D")]
+    pub domain: Option<String>,
+}
+
+impl Hook {
+    /// Seconds after which a hook ends: the clients that have a time limit of their own give two minutes.
+    pub const DEADLINE: u64 = 100;
+}
+
+impl Command {
+    /// Does stdout belong to one JSON document?
+    #[must_use]
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Renew(flags) => flags.json,
+            Self::Plan(flags) => flags.json,
+            Self::Hook(flags) => flags.json,
+            Self::Deploy(flags) => flags.json,
+            Self::Status(flags) => flags.json,
+            Self::Forget(_) => false,
+        }
+    }
+}

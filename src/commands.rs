@@ -1,0 +1,158 @@
+//! The commands: each prepares lineages, walks the way with them, and says how it ended.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Cli, Command, Global, Hook};
+use crate::config::Config;
+use crate::ground::{Env, Ground};
+use crate::report::Report;
+use crate::run::default_store;
+use crate::told;
+
+mod claims;
+mod deploy;
+mod forget;
+mod hook;
+mod plan;
+mod renew;
+mod status;
+
+/// Where the configuration is, unless somebody says otherwise.
+const CONFIG: &str = "/etc/certferry/config.toml";
+
+/// How a command ended: what to print, and the exit status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// For stdout.
+    pub stdout: String,
+    /// For stderr.
+    pub stderr: String,
+    /// Exit status.
+    pub code: u8,
+}
+
+/// Why a command did not even begin.
+#[derive(Debug)]
+enum Refusal {
+    /// The command line or the configuration is wrong: trying again is useless.
+    Wrong(String),
+    /// Something failed that may be well next time.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Runs a command.
+pub async fn run(cli: Cli, ground: Ground) -> Ended {
+    let Cli { global, command } = cli;
+    let Some(command) = command else {
+        return Ended::wrong("error: no command was given\n  help: `certferry --help` shows them; `certferry renew` is the timer's job\n".to_owned());
+    };
+    let ended = match &command {
+        Command::Renew(flags) => renew::run(flags, &global, ground).await,
+        Command::Plan(flags) => plan::run(flags, &global, ground).await,
+        Command::Hook(flags) => hook::run(flags, &global, ground).await,
+        Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
+        Command::Status(flags) => status::run(flags, &global, ground).await,
+        Command::Forget(flags) => forget::run(flags, &global, ground).await,
+    };
+    ended.unwrap_or_else(Ended::refused)
+}
+
+impl Cli {
+    /// Without a command and called by certbot, it is `hook`.
+    #[must_use]
+    pub fn or_hook(mut self, env: &Env) -> Self {
+        if self.command.is_none() && env.var("RENEWED_LINEAGE").is_some() {
+            let deadline = Hook::DEADLINE;
+            self.command = Some(Command::Hook(Hook { deadline, ..Hook::default() }));
+        }
+        self
+    }
+}
+
+impl Ended {
+    /// Something failed before there was anything to report.
+    #[must_use]
+    pub fn failed(stderr: String) -> Self {
+        Self { stderr, code: 1, ..Self::default() }
+    }
+
+    fn wrong(stderr: String) -> Self {
+        Self { stderr, code: 2, ..Self::default() }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Wrong(text) => Self::wrong(text),
+            Refusal::Failed(error) => Self::failed(told_error(&error)),
+        }
+    }
+
+    /// The end of a run with a report.
+    fn of(report: &Report, global: &Global, json: Form) -> Self {
+        let code = match (report.ok, report.changed) {
+            (false, _) => 1,
+            (true, true) if global.detailed_exit_code => 3,
+            (true, _) => 0,
+        };
+        let stdout = match json {
+            Form::Json => report.json(),
+            Form::Text if global.quiet => String::new(),
+            Form::Text => report.text(),
+        };
+        Self { stdout, stderr: report.errors(), code }
+    }
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+impl From<bool> for Form {
+    fn from(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// The configuration that the flags name. `None`: none was named, and the default file is not there.
+fn configured(global: &Global, ground: &Ground) -> Result<Option<Config>, Refusal> {
+    let named =
+        global.config.clone().or_else(|| ground.env.var("CERTFERRY_CONFIG").map(PathBuf::from));
+    let file = named.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(unreadable(&file, &error)),
+    };
+    let file = std::path::absolute(&file).unwrap_or(file);
+    Config::read(&text, &file).map(Some).map_err(|errors| Refusal::Wrong(format!("{errors}")))
+}
+
+/// The configuration, or what is meant without one.
+fn configured_or_not(global: &Global, ground: &Ground) -> Result<Config, Refusal> {
+    Ok(configured(global, ground)?.unwrap_or_else(|| Config::without_file(default_store(ground))))
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Refusal {
+    Refusal::Wrong(format!(
+        "error: the configuration cannot be read: {}: {error}\n  help: name it by --config FILE or CERTFERRY_CONFIG; it holds no secret and may be read by all\n",
+        file.display()
+    ))
+}
+
+fn told_error(error: &anyhow::Error) -> String {
+    let (what, help) = told::parts(error);
+    told::lines("error", &what, &help)
+}

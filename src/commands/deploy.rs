@@ -1,0 +1,91 @@
+//! `deploy`: one certificate onto CDN domains, once. Nothing of it is kept in step afterwards.
+
+use std::path::{Path, PathBuf};
+
+use super::hook::targets;
+use super::{Ended, Form, Refusal, configured_or_not};
+use crate::cert::Cert;
+use crate::cli::{Deploy as Flags, Global};
+use crate::config::{Target, Verify};
+use crate::ground::Ground;
+use crate::look::{self, OnDisk};
+use crate::plan::{Asked, CertOutcome, Lineage, LineageSeen, Origin, Owned, ownership};
+use crate::report::{CertificateEnd, Ends, Report};
+use crate::run::Run;
+use crate::store::{self, Store};
+use crate::walk_targets;
+
+pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
+    let started = ground.clock.now();
+    let config = configured_or_not(global, &ground)?;
+    let aliyun = flags.aliyun.as_deref().unwrap_or("default");
+    let targets = targets(&flags.domains, aliyun)?;
+    let store = Store::open(&config.store.path);
+    let unwritable =
+        store.as_ref().err().map(|error| format!("the upload will not be remembered: {error:#}"));
+    let run = Run::new(config, store.ok(), ground)?;
+    if let Some(why) = unwritable {
+        run.warn(why);
+    }
+    refuse_owned(&run, &targets)?;
+    let (place, cert) = read(flags).await?;
+    let (lineage, disk) = lineage(&place, cert, targets);
+    let leaf = disk.seen.leaf.as_ref();
+    let certificate = CertificateEnd::new(&lineage, leaf, CertOutcome::Kept, "given by hand");
+    run.ground.say.steps(u64::try_from(lineage.targets.len()).unwrap_or(u64::MAX));
+    let targets = walk_targets(&run, &lineage, &disk, &Asked::default()).await;
+    let ends = Ends { certificates: vec![certificate], targets, warnings: run.warnings.take() };
+    let report = Report::new("deploy", started, run.ground.clock.now(), ends);
+    Ok(Ended::of(&report, global, Form::from(flags.json)))
+}
+
+/// A target that the config owns would be put back by the next `renew`.
+fn refuse_owned(run: &Run, targets: &[Target]) -> Result<(), Refusal> {
+    let configured = ownership(&run.config, &[]).lineages;
+    let owns = |lineage: &Lineage, target: &Target| {
+        lineage.targets.iter().any(|owned| owned.target == *target)
+    };
+    let owned = targets.iter().find_map(|target| {
+        configured.iter().find(|lineage| owns(lineage, target)).map(|lineage| (target, lineage))
+    });
+    match owned {
+        None => Ok(()),
+        Some((target, lineage)) => Err(Refusal::Failed(anyhow::anyhow!(
+            "{} belongs to the certificate {} of the configuration: the next `certferry renew` would undo this\n\
+             help: take it out of that certificate's deploy list first",
+            target.domain.written,
+            lineage.name
+        ))),
+    }
+}
+
+/// Where the Cert is, and the Cert.
+async fn read(flags: &Flags) -> anyhow::Result<(PathBuf, Cert)> {
+    let caller = look::caller();
+    match (&flags.lineage, &flags.cert, &flags.key) {
+        (Some(folder), _, _) => Ok((folder.clone(), store::read_source(folder, caller).await?)),
+        (None, Some(chain), Some(key)) => {
+            Ok((chain.clone(), store::read_pair(chain, key, caller).await?))
+        }
+        (None, _, _) => anyhow::bail!(
+            "no certificate was named\nhelp: --lineage DIR, or --cert FILE --key FILE"
+        ),
+    }
+}
+
+fn lineage(place: &Path, cert: Cert, targets: Vec<Target>) -> (Lineage, OnDisk) {
+    let leaf = cert.leaf().clone();
+    let owned =
+        |target| Owned { target, verify: Verify::Readback, cert_name: None, guessed: false };
+    let name = place
+        .file_name()
+        .map_or_else(|| leaf.fingerprint.short(), |name| name.to_string_lossy().into_owned());
+    let lineage = Lineage {
+        name,
+        names: leaf.names.clone(),
+        origin: Origin::Source(place.to_owned()),
+        targets: targets.into_iter().map(owned).collect(),
+    };
+    let seen = LineageSeen { leaf: Some(leaf), ..LineageSeen::default() };
+    (lineage, OnDisk { seen, cert: Some(cert) })
+}

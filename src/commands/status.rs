@@ -1,0 +1,121 @@
+//! `status`: every lineage and target. It takes no lock and writes nothing.
+
+use super::plan::look_at;
+use super::{Ended, Form, Refusal, claims, configured_or_not};
+use crate::cli::{Global, Status as Flags};
+use crate::ground::Ground;
+use crate::plan::{
+    Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, renew_at,
+    standing,
+};
+use crate::report::{self, Status, StatusCertificate, StatusTarget};
+use crate::run::Run;
+use crate::store::Store;
+
+pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
+    let config = configured_or_not(global, &ground)?;
+    let store = Store::existing(&config.store.path)?;
+    let run = Run::new(config, store, ground)?;
+    let lineages = claims::lineages(&run).await?;
+    let seen = look_at(&run, &lineages).await;
+    let certificates = lineages.iter().map(|lineage| certificate(&run, lineage, &seen)).collect();
+    let status = Status { schema: report::SCHEMA, certificates };
+    let stdout = match Form::from(flags.json) {
+        Form::Json => status.json(),
+        Form::Text => status.text(run.ground.width),
+    };
+    let stderr = run
+        .warnings
+        .take()
+        .iter()
+        .map(|warning| format!("warning: {}\n", warning.replace('\n', "\n  ")))
+        .collect();
+    Ok(Ended { stdout, stderr, code: u8::from(!status.ok()) })
+}
+
+fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
+    let nothing = LineageSeen::default();
+    let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
+    let issued = matches!(lineage.origin, Origin::Issued(_));
+    let failures = of.memory.failures.as_ref();
+    StatusCertificate {
+        name: lineage.name.clone(),
+        domains: of.leaf.as_ref().map_or_else(|| lineage.names.clone(), |leaf| leaf.names.clone()),
+        source: source(&lineage.origin),
+        not_after: of.leaf.as_ref().map(|leaf| leaf.not_after),
+        fingerprint: of.leaf.as_ref().map(|leaf| leaf.fingerprint.to_string()),
+        renew_at: of.leaf.as_ref().filter(|_| issued).map(renew_at),
+        renew_reason: renew_reason(lineage, of),
+        failures: failures.map_or(0, |failures| failures.count),
+        last_error: failures
+            .map(|failures| failures.error.clone())
+            .or_else(|| of.unreadable.clone()),
+        targets: lineage
+            .targets
+            .iter()
+            .map(|owned| target(run, lineage, of, owned, seen))
+            .collect(),
+    }
+}
+
+fn source(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::Issued(_) => None,
+        Origin::Source(folder) | Origin::Claimed { source: folder, .. } => {
+            Some(folder.display().to_string())
+        }
+    }
+}
+
+fn renew_reason(lineage: &Lineage, seen: &LineageSeen) -> String {
+    match (&lineage.origin, &seen.leaf) {
+        (Origin::Issued(_), None) => "there is no certificate yet".to_owned(),
+        (Origin::Issued(_), Some(_)) => {
+            "a third of its life is left then, or half of a short one".to_owned()
+        }
+        (Origin::Source(_), _) => "issued by another client".to_owned(),
+        (Origin::Claimed { client, .. }, _) => format!("issued by {client}"),
+    }
+}
+
+fn target(
+    run: &Run,
+    lineage: &Lineage,
+    of: &LineageSeen,
+    owned: &Owned,
+    seen: &Seen,
+) -> StatusTarget {
+    let target = seen.targets.get(&owned.target);
+    let leaf = target.and_then(served);
+    StatusTarget {
+        domain: owned.target.domain.written.clone(),
+        aliyun: owned.target.aliyun.clone(),
+        served_fingerprint: leaf.map(|leaf| leaf.fingerprint.to_string()),
+        served_not_after: leaf.map(|leaf| leaf.not_after),
+        in_step: target.is_some_and(|target| in_step(run, lineage, of, target)),
+        pinned: false,
+        last_error: target.and_then(last_error),
+    }
+}
+
+fn served(target: &TargetSeen) -> Option<&crate::cert::Leaf> {
+    match &target.served {
+        Served::Leaf(leaf) => Some(leaf),
+        Served::Off | Served::Unknown(_) => None,
+    }
+}
+
+fn in_step(run: &Run, lineage: &Lineage, of: &LineageSeen, target: &TargetSeen) -> bool {
+    let now = run.ground.clock.now();
+    of.leaf.as_ref().is_some_and(|leaf| {
+        let standing = standing(lineage, leaf, &of.memory, target, &Asked::default(), now);
+        matches!(standing, Standing::InStep(_))
+    })
+}
+
+fn last_error(target: &TargetSeen) -> Option<String> {
+    match &target.served {
+        Served::Unknown(why) => Some(why.clone()),
+        Served::Leaf(_) | Served::Off => target.memory.last_error.clone(),
+    }
+}

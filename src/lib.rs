@@ -1,0 +1,180 @@
+//! certferry keeps what a CDN serves equal to what it should serve: for one domain or ten thousand.
+//!
+//! It is level-triggered, like a thermostat. The way through the house, which only this file knows:
+//!
+//! ```text
+//! look    what is: certificates on disk, what each target serves          -> Seen
+//! plan    what to do, and why: a pure function of (Config, Seen, now)     -> Plan, a list of Steps
+//! issue   a Step -> a Cert, by ACME
+//! check   may this Cert go to this Target? every Fault, not the first     (pure)
+//! deploy  a Cert onto a Target; doing it twice is doing it once
+//! verify  look again at what was deployed until it is so, or the time is over
+//! report  what happened, to people and to machines                        (pure)
+//! ```
+//!
+//! One failure never stops the next step; the exit status comes last. A failed upload heals on the next run.
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+// the way
+pub mod config;
+pub mod look;
+pub mod plan;
+pub mod issue;
+pub mod check;
+pub mod deploy;
+pub mod verify;
+pub mod report;
+// what it walks on
+pub mod cert;
+pub mod journal;
+pub mod store;
+pub mod hook;
+pub mod challenge;
+pub mod dns;
+pub mod aliyun;
+pub mod http;
+pub mod secret;
+pub mod ground;
+pub mod told;
+pub mod run;
+// the commands
+pub mod cli;
+mod commands;
+
+use look::OnDisk;
+use plan::{Asked, CertOutcome, Lineage, Owned, Plan, Seen, TargetOutcome};
+use report::{CertificateEnd, Ends, TargetEnd};
+use run::{Looked, Run};
+
+pub use commands::{Ended, run};
+
+/// Lineages, and targets of a lineage, walked side by side: uploads have the account's pace and issuing its own
+/// limit, so this only bounds memory.
+const SIDE_BY_SIDE: usize = 256;
+
+/// The whole way for these lineages. Ends come in their order; one failure stops no other.
+pub async fn walk(run: &Run, lineages: &[Lineage], asked: &Asked) -> Ends {
+    let wanted: Vec<_> = lineages.iter().filter(|lineage| asked.wants(&lineage.name)).collect();
+    let steps: usize = wanted.iter().map(|lineage| 1 + lineage.targets.len()).sum();
+    run.ground.say.steps(u64::try_from(steps).unwrap_or(u64::MAX));
+    let ends: Vec<Ends> = stream::iter(wanted)
+        .map(|lineage| walk_lineage(run, lineage, asked))
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    Ends::together(ends)
+}
+
+/// One lineage: look, plan, issue if it is due; then each target.
+async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
+    let disk = look::disk(lineage, &run.config, run.store.as_ref()).await;
+    let plan = plan_certificate(run, lineage, &disk, asked);
+    let (end, mut disk) = match plan.issues(&lineage.name) {
+        Some(_) => issue_lineage(run, lineage, disk, asked).await,
+        None => (run.kept(lineage, &disk, &plan), disk),
+    };
+    run.remember_succession(lineage, &mut disk);
+    run.ground.say.step_done();
+    let targets = walk_targets(run, lineage, &disk, asked).await;
+    if end.outcome == CertOutcome::Issued {
+        run.prune(lineage);
+    }
+    Ends { certificates: vec![end], targets, warnings: Vec::new() }
+}
+
+/// Issues under the lineage's lock. Whoever held it may have done the work: look and plan again.
+async fn issue_lineage(
+    run: &Run,
+    lineage: &Lineage,
+    disk: OnDisk,
+    asked: &Asked,
+) -> (CertificateEnd, OnDisk) {
+    let lock = match run.lock_lineage(lineage).await {
+        Ok(lock) => lock,
+        Err(error) => return (run.not_issued(lineage, &disk, &error), disk),
+    };
+    let mut disk =
+        if lock.waited { look::disk(lineage, &run.config, run.store.as_ref()).await } else { disk };
+    let plan = plan_certificate(run, lineage, &disk, asked);
+    let Some(step) = plan.issues(&lineage.name) else {
+        return (run.kept(lineage, &disk, &plan), disk);
+    };
+    match run.issue(lineage).await {
+        Ok(_cert) => {
+            let newest = look::disk(lineage, &run.config, run.store.as_ref()).await;
+            let leaf = newest.seen.leaf.as_ref();
+            (CertificateEnd::new(lineage, leaf, CertOutcome::Issued, step.reason.as_str()), newest)
+        }
+        Err(failure) => {
+            disk.seen.tried = true;
+            (run.not_issued(lineage, &disk, &failure), disk)
+        }
+    }
+}
+
+/// The targets of a lineage, side by side.
+pub(crate) async fn walk_targets(
+    run: &Run,
+    lineage: &Lineage,
+    disk: &OnDisk,
+    asked: &Asked,
+) -> Vec<TargetEnd> {
+    let walks = lineage.targets.iter().map(|owned| async move {
+        let walk = walk_target(run, lineage, owned, disk, asked);
+        let end = run.in_time(lineage, owned, walk).await;
+        run.ground.say.step_done();
+        end
+    });
+    stream::iter(walks).buffered(SIDE_BY_SIDE).collect().await
+}
+
+/// One target: look, plan, check, deploy, verify.
+async fn walk_target(
+    run: &Run,
+    lineage: &Lineage,
+    owned: &Owned,
+    disk: &OnDisk,
+    asked: &Asked,
+) -> TargetEnd {
+    let Some(cert) = &disk.cert else {
+        return TargetEnd::new(
+            &lineage.name,
+            owned,
+            TargetOutcome::Skipped,
+            "there is no certificate to deploy",
+        );
+    };
+    let mut out = match run.look(lineage, owned, disk, asked).await {
+        Looked::OutOfStep(out) => out,
+        Looked::Settled(end) => return *end,
+    };
+    let faults = check::check(cert, &owned.target.domain, &run.roots, run.ground.clock.now());
+    if !faults.is_empty() {
+        return run.refused(lineage, owned, &faults);
+    }
+    let lock = match run.lock_target(&owned.target).await {
+        Ok(lock) => lock,
+        Err(why) => return TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why),
+    };
+    if lock.as_ref().is_some_and(|lock| lock.waited) {
+        out = match run.look(lineage, owned, disk, asked).await {
+            Looked::OutOfStep(out) => out,
+            Looked::Settled(end) => return *end,
+        };
+    }
+    let deployed = run.deploy(lineage, owned, cert, &out).await;
+    drop(lock);
+    match deployed {
+        Ok(end) => run.verify(owned, cert, end).await,
+        Err(end) => *end,
+    }
+}
+
+/// The plan of a lineage's certificate; its targets are planned when they have been looked at.
+fn plan_certificate(run: &Run, lineage: &Lineage, disk: &OnDisk, asked: &Asked) -> Plan {
+    let lineages = [(lineage.name.clone(), disk.seen.clone())].into();
+    let seen = Seen { lineages, ..Seen::default() };
+    plan::plan(std::slice::from_ref(lineage), &seen, asked, run.ground.clock.now())
+}

@@ -1,0 +1,135 @@
+//! The outermost rim: argv, environment, clock and signals go in; text and an exit status come out.
+#![expect(clippy::print_stderr, reason = "the one place that prints")]
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use certferry::cli::{Cli, Command, Global, LogFormat};
+use certferry::ground::{Clock, Env, Ground, Progress, Say};
+use certferry::{Ended, run};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// A terminal that does not tell its width.
+const WIDTH: u16 = 80;
+
+fn main() -> ExitCode {
+    no_core_dumps();
+    let env = environment();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli.or_hook(&env),
+        Err(error) => {
+            let _shown = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    log(&cli.global);
+    let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(live(cli, env));
+            // A blocking thread may sit in a lock or a slow disk; the run has ended all the same.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Ended::failed(format!("error: the runtime cannot start: {error}\n")),
+    };
+    show(&ended)
+}
+
+async fn live(cli: Cli, env: Env) -> Ended {
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(stop_on_signal(stop.clone()));
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    let clock = Clock::new(jiff::Timestamp::now);
+    let say = progress(cli.command.as_ref(), cli.global.quiet);
+    let width = console_width();
+    let ended = run(cli, Ground { clock, env, stop, say, width }).await;
+    watch.abort();
+    ended
+}
+
+/// The first signal asks the run to stop; a second one kills it as usual.
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    stop.cancel();
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    std::process::abort();
+}
+
+/// Text goes to stdout where it is the answer, progress beside it; with `--json` stdout is one document.
+fn progress(command: Option<&Command>, quiet: bool) -> Say {
+    if quiet {
+        return Say::nothing();
+    }
+    let to_stdout = matches!(command, Some(Command::Hook(flags)) if !flags.json);
+    let bar = (!to_stdout && std::io::stderr().is_terminal()).then(bar);
+    Say::new(move |progress| match (progress, &bar) {
+        (Progress::Line(line), Some(bar)) => bar.println(line),
+        (Progress::Line(line), None) if to_stdout => to(std::io::stdout(), &(line + "\n")),
+        (Progress::Line(line), None) => to(std::io::stderr(), &(line + "\n")),
+        (Progress::Steps(number), Some(bar)) => bar.set_length(number),
+        (Progress::StepDone, Some(bar)) => bar.inc(1),
+        (Progress::Steps(_) | Progress::StepDone, None) => {}
+    })
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn console_width() -> u16 {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDTH, |size| size.ws_col.max(WIDTH))
+}
+
+fn show(ended: &Ended) -> ExitCode {
+    to(std::io::stdout(), &ended.stdout);
+    to(std::io::stderr(), &ended.stderr);
+    ExitCode::from(ended.code)
+}
+
+/// A reader that has gone away is no failure of ours.
+fn to(mut stream: impl Write, text: &str) {
+    let _gone = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+}
+
+fn log(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "certferry=info,warn",
+        (false, _) => "certferry=debug,warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match global.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    if let Err(error) = started {
+        eprintln!("warning: no log: {error}");
+    }
+}
+
+fn environment() -> Env {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let vars = std::env::vars_os();
+    vars.map(|(name, value)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    })
+    .collect()
+}
+
+/// Keys live in this process's memory: no core file shall keep them.
+fn no_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _refused = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}

@@ -1,0 +1,119 @@
+//! The answer of `status`: every lineage and target, its expiry, its next renewal, in step or not. Pure.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::text::minute;
+
+/// The answer of `status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// [`super::SCHEMA`].
+    pub schema: u32,
+    /// Every lineage.
+    pub certificates: Vec<StatusCertificate>,
+}
+
+/// A lineage.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusCertificate {
+    /// Its name.
+    pub name: String,
+    /// Its names.
+    pub domains: Vec<String>,
+    /// The folder of another client.
+    pub source: Option<String>,
+    /// The end of the newest Cert.
+    pub not_after: Option<Timestamp>,
+    /// Its leaf.
+    pub fingerprint: Option<String>,
+    /// When it is renewed; none where another client does it.
+    pub renew_at: Option<Timestamp>,
+    /// Why then.
+    pub renew_reason: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The last one.
+    pub last_error: Option<String>,
+    /// Its targets.
+    pub targets: Vec<StatusTarget>,
+}
+
+/// A target.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusTarget {
+    /// The CDN domain as the user wrote it.
+    pub domain: String,
+    /// Its account.
+    pub aliyun: String,
+    /// What it serves; none where HTTPS is off or it cannot be known.
+    pub served_fingerprint: Option<String>,
+    /// Until when.
+    pub served_not_after: Option<Timestamp>,
+    /// It serves what it should.
+    pub in_step: bool,
+    /// A pin holds it.
+    pub pinned: bool,
+    /// The last error.
+    pub last_error: Option<String>,
+}
+
+impl Status {
+    /// Is everything in step and without a failure?
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.certificates.iter().all(|certificate| {
+            certificate.fingerprint.is_some()
+                && certificate.targets.iter().all(|target| target.in_step)
+        })
+    }
+
+    /// One JSON document, with a line end.
+    #[must_use]
+    pub fn json(&self) -> String {
+        super::json(self)
+    }
+
+    /// A table for people, at most `width` columns wide.
+    #[must_use]
+    pub fn text(&self, width: u16) -> String {
+        if self.certificates.is_empty() {
+            return "no certificate is configured, and no hook has left a claim\n".to_owned();
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        table.set_header(["CERTIFICATE", "CDN DOMAIN", "ENDS", "IN STEP", "NOTE"]);
+        for certificate in &self.certificates {
+            add_rows(&mut table, certificate);
+        }
+        let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        lines.join("\n") + "\n"
+    }
+}
+
+fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
+    let ends = certificate.not_after.map_or_else(|| "-".to_owned(), minute);
+    table.add_row([
+        certificate.name.clone(),
+        String::new(),
+        ends,
+        String::new(),
+        note(certificate),
+    ]);
+    for target in &certificate.targets {
+        let ends = target.served_not_after.map_or_else(|| "-".to_owned(), minute);
+        let in_step = if target.in_step { "yes" } else { "NO" };
+        let note = target.last_error.clone().unwrap_or_default();
+        table.add_row([String::new(), target.domain.clone(), ends, in_step.to_owned(), note]);
+    }
+}
+
+fn note(certificate: &StatusCertificate) -> String {
+    match (&certificate.last_error, certificate.renew_at) {
+        (Some(error), _) => format!("{} failures in a row: {error}", certificate.failures),
+        (None, Some(at)) => format!("renews {} ({})", minute(at), certificate.renew_reason),
+        (None, None) => certificate.renew_reason.clone(),
+    }
+}

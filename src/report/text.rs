@@ -1,0 +1,143 @@
+//! The report in words for people. What failed is apart from what went well: a hook's caller shows it as an error.
+
+use jiff::Timestamp;
+
+use super::{CertificateEnd, ErrorEnd, Report, TargetEnd};
+use crate::plan::{CertOutcome, Proof, TargetOutcome};
+
+impl Report {
+    /// What went well, a line each, and a last line that sums up.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut lines = Vec::new();
+        for certificate in &self.certificates {
+            if certificate.error.is_none() {
+                lines.push(certificate_line(certificate));
+            }
+            let own = self.targets.iter().filter(|target| target.certificate == certificate.name);
+            lines.extend(own.filter(|target| is_quiet(target)).map(target_line));
+        }
+        lines.push(self.summary());
+        lines.join("\n") + "\n"
+    }
+
+    /// What failed, and what to do; empty if nothing did.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        let mut text = String::new();
+        for end in &self.certificates {
+            if let Some(error) = &end.error {
+                text += &error_lines(&end.name, "", error);
+            }
+        }
+        for end in self.targets.iter().filter(|target| !is_quiet(target)) {
+            text += &target_errors(end);
+        }
+        for warning in &self.warnings {
+            text += &format!("warning: {}\n", indent(warning));
+        }
+        text
+    }
+
+    fn summary(&self) -> String {
+        let issued =
+            self.certificates.iter().filter(|end| end.outcome == CertOutcome::Issued).count();
+        let count = |outcome| self.targets.iter().filter(|end| end.outcome == outcome).count();
+        let parts = [
+            (issued, "issued"),
+            (count(TargetOutcome::Deployed), "deployed"),
+            (count(TargetOutcome::Unchanged), "in step"),
+            (count(TargetOutcome::Waiting), "waiting"),
+            (count(TargetOutcome::Skipped), "skipped"),
+            (count(TargetOutcome::Refused), "refused"),
+            (count(TargetOutcome::Failed), "failed"),
+            (
+                self.certificates.iter().filter(|end| end.outcome == CertOutcome::Failed).count(),
+                "not issued",
+            ),
+        ];
+        let said: Vec<String> =
+            parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let verdict = if self.ok {
+            "all is as it should be"
+        } else {
+            "not all is as it should be; the next run tries again"
+        };
+        match said.is_empty() {
+            true => verdict.to_owned(),
+            false => format!("{verdict}: {}", said.join(", ")),
+        }
+    }
+}
+
+/// A time for people: to the minute, in UTC.
+#[must_use]
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn is_quiet(end: &TargetEnd) -> bool {
+    end.error.is_none() && end.faults.is_empty()
+}
+
+fn certificate_line(end: &CertificateEnd) -> String {
+    let outcome = match end.outcome {
+        CertOutcome::Issued => "issued",
+        CertOutcome::Kept => "kept",
+        CertOutcome::Waiting => "waiting",
+        CertOutcome::Failed => "failed",
+    };
+    let until = end.not_after.map_or_else(String::new, |at| format!(", ends {}", minute(at)));
+    format!("{}: {outcome}{until} ({})", end.name, end.reason)
+}
+
+fn target_line(end: &TargetEnd) -> String {
+    let proof = match end.proof {
+        Some(Proof::Readback) => ", read back",
+        Some(Proof::Accepted) => ", accepted by the cloud",
+        None => "",
+    };
+    let replaced = end.replaced.as_ref().map_or_else(String::new, |old| {
+        format!(
+            ", in place of {} by {} until {}",
+            &old.fingerprint[..16],
+            old.issuer,
+            minute(old.not_after)
+        )
+    });
+    format!("  {}: {}{proof}{replaced} ({})", end.domain, outcome(end.outcome), end.reason)
+}
+
+fn target_errors(end: &TargetEnd) -> String {
+    let mut text = String::new();
+    for fault in &end.faults {
+        text += &format!("error: {} ({}): {}\n", end.domain, end.certificate, indent(fault));
+    }
+    if let Some(error) = &end.error {
+        text += &error_lines(&end.domain, &format!(" ({})", end.certificate), error);
+    }
+    text
+}
+
+fn error_lines(name: &str, beside: &str, error: &ErrorEnd) -> String {
+    let mut text = format!("error: {name}{beside}: {}\n", indent(&error.message));
+    if !error.help.is_empty() {
+        text += &format!("  help: {}\n", error.help);
+    }
+    text
+}
+
+fn outcome(outcome: TargetOutcome) -> &'static str {
+    match outcome {
+        TargetOutcome::Deployed => "deployed",
+        TargetOutcome::Unchanged => "in step",
+        TargetOutcome::Waiting => "waiting",
+        TargetOutcome::Skipped => "skipped",
+        TargetOutcome::Refused => "refused",
+        TargetOutcome::Failed => "failed",
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n  ")
+}

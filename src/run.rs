@@ -1,0 +1,339 @@
+//! What a run has opened: config, store, accounts, trust, issuer.
+
+mod target;
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::aliyun::{self, Account};
+use crate::cert::Cert;
+use crate::challenge::Prover;
+use crate::check::Roots;
+use crate::config::{Config, Provider, Trust};
+use crate::dns::Accesses;
+use crate::ground::Ground;
+use crate::http::Http;
+use crate::issue::{Failure, Issuer};
+use crate::look;
+use crate::look::OnDisk;
+use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, renew_at};
+use crate::report::{CertificateEnd, ErrorEnd, minute};
+use crate::store::{Lock, LockError, Store, Wait};
+
+pub use target::{Looked, OutOfStep};
+
+/// What is left of a deadline for telling how far we came.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A hook waits no longer for another run's locks: its caller waits too.
+const HOOK_LOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// Enough that slow DNS of one does not hold back the others, few enough for a CA's limits.
+const ORDERS_SIDE_BY_SIDE: usize = 8;
+
+/// A run.
+pub struct Run {
+    /// What is meant.
+    pub config: Config,
+    /// The folder; none where it cannot be used.
+    pub store: Option<Store>,
+    /// Which chains may reach the CDN.
+    pub roots: Roots,
+    /// Clock, environment, stop, progress.
+    pub ground: Ground,
+    /// A hook's end.
+    pub deadline: Option<Instant>,
+    /// What people should know at the end.
+    pub warnings: RefCell<Vec<String>>,
+    http: Http,
+    accounts: RefCell<BTreeMap<String, Account>>,
+    issuer: OnceCell<Issuer>,
+    issuing: Semaphore,
+}
+
+impl Run {
+    /// Opens what the config names. `store` is opened by the caller: some commands may only read it.
+    ///
+    /// # Errors
+    /// A trust file that cannot be read.
+    pub fn new(config: Config, store: Option<Store>, ground: Ground) -> anyhow::Result<Self> {
+        let roots = roots(&config.trust)?;
+        Ok(Self {
+            config,
+            store,
+            roots,
+            ground,
+            deadline: None,
+            warnings: RefCell::default(),
+            http: Http::new(),
+            accounts: RefCell::default(),
+            issuer: OnceCell::new(),
+            issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
+        })
+    }
+
+    /// The folder of the configuration: relative names of secrets begin there.
+    #[must_use]
+    pub fn base(&self) -> Option<&Path> {
+        self.config.file.as_deref().and_then(Path::parent)
+    }
+
+    /// Tells people something at the end of the run.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.warnings.borrow_mut().push(text.into());
+    }
+
+    /// The account of this name, opened at its first use.
+    ///
+    /// # Errors
+    /// An account that the config does not name, or that cannot be opened.
+    pub fn account(&self, name: &str) -> Result<Account, aliyun::Error> {
+        if let Some(account) = self.accounts.borrow().get(name) {
+            return Ok(account.clone());
+        }
+        let account = self.open_account(name)?;
+        self.accounts.borrow_mut().insert(name.to_owned(), account.clone());
+        Ok(account)
+    }
+
+    fn open_account(&self, name: &str) -> Result<Account, aliyun::Error> {
+        let config = self.config.aliyun.get(name).ok_or_else(|| unknown_account(name))?;
+        let locks = self.store.as_ref().map(Store::locks_folder);
+        let account =
+            Account::open(name, config, self.base(), self.http.clone(), &self.ground, locks)?;
+        Ok(account.until(self.deadline.map(|deadline| deadline - LAST_WORDS)))
+    }
+
+    /// Takes away the TXT values that killed runs left, but for those of orders that will be carried on.
+    pub async fn repair(&self, lineages: &[Lineage]) {
+        let issued = lineages.iter().filter(|lineage| matches!(lineage.origin, Origin::Issued(_)));
+        let names: BTreeSet<&str> = issued.map(|lineage| lineage.name.as_str()).collect();
+        let repaired = match self.issuer() {
+            Ok(issuer) => issuer.repair(&names).await,
+            Err(error) => Err(error),
+        };
+        match repaired {
+            Ok(left) => left.into_iter().for_each(|line| self.warn(line)),
+            Err(error) => {
+                self.warn(format!("records of an earlier run cannot be taken away: {error:#}"))
+            }
+        }
+    }
+
+    /// The lock of a lineage, for issuing.
+    ///
+    /// # Errors
+    /// Why it could not be had.
+    pub async fn lock_lineage(&self, lineage: &Lineage) -> Result<Lock, Failure> {
+        let store = self
+            .store
+            .as_ref()
+            .ok_or_else(|| anyhow::anyhow!("there is no store to issue into"))?;
+        store.lock_lineage(&lineage.name, self.lock_wait()).await.map_err(|error| match error {
+            LockError::Io(error) => Failure::free(error),
+            LockError::Held { by } => {
+                Failure::free(anyhow::anyhow!("another run is issuing it ({by})"))
+            }
+            LockError::Stopped => {
+                Failure { stopped: true, ..Failure::free(anyhow::anyhow!("stopped")) }
+            }
+        })
+    }
+
+    /// Issues a lineage; the caller holds its lock.
+    ///
+    /// # Errors
+    /// The issuer's.
+    pub async fn issue(&self, lineage: &Lineage) -> Result<Cert, Failure> {
+        let Origin::Issued(place) = lineage.origin else {
+            return Err(Failure::free(anyhow::anyhow!(
+                "{} is issued by another client",
+                lineage.name
+            )));
+        };
+        let _permit = self.issuing.acquire().await;
+        if self.ground.stop.is_cancelled() {
+            return Err(Failure { stopped: true, ..Failure::free(anyhow::anyhow!("stopped")) });
+        }
+        self.ground.say.line(format!("{}: obtaining a certificate", lineage.name));
+        self.issuer()?.issue(&self.config.certificates[place]).await
+    }
+
+    /// How a lineage ends that was due and got no certificate.
+    #[must_use]
+    pub fn not_issued(
+        &self,
+        lineage: &Lineage,
+        disk: &OnDisk,
+        failure: &Failure,
+    ) -> CertificateEnd {
+        let leaf = disk.seen.leaf.as_ref();
+        if failure.stopped {
+            return CertificateEnd::new(
+                lineage,
+                leaf,
+                CertOutcome::Waiting,
+                "stopped; the next run goes on",
+            );
+        }
+        let mut end =
+            CertificateEnd::new(lineage, leaf, CertOutcome::Failed, "it could not be issued");
+        end.error = Some(ErrorEnd::of(&failure.error, "acme"));
+        end
+    }
+
+    /// Opened by the first who issues.
+    fn issuer(&self) -> anyhow::Result<&Issuer> {
+        if let Some(issuer) = self.issuer.get() {
+            return Ok(issuer);
+        }
+        let store = self.store.clone().context("there is no store to issue into")?;
+        let http = match &self.config.acme.ca_file {
+            Some(file) => Http::trusting(read_roots(file, "acme.ca_file")?),
+            None => self.http.clone(),
+        };
+        let accesses = Accesses::new(&self.config, self.dns_accounts(), &self.ground);
+        let prover = Prover::new(accesses, store.clone(), self.ground.clone());
+        let issuer = Issuer::new(&self.config, http, prover, store, self.ground.clone());
+        Ok(self.issuer.get_or_init(|| issuer))
+    }
+
+    /// The accounts of the DNS accesses. One that cannot be opened says so when it is used.
+    fn dns_accounts(&self) -> BTreeMap<String, Account> {
+        let names = self.config.dns.values().filter_map(|dns| match &dns.provider {
+            Provider::Alidns { aliyun } => Some(aliyun.clone()),
+            Provider::Rfc2136 { .. } | Provider::Exec { .. } => None,
+        });
+        names.filter_map(|name| Some((name.clone(), self.account(&name).ok()?))).collect()
+    }
+
+    /// How a lineage ends for which nothing is issued.
+    #[must_use]
+    pub fn kept(&self, lineage: &Lineage, disk: &OnDisk, plan: &Plan) -> CertificateEnd {
+        let leaf = disk.seen.leaf.as_ref();
+        let end = |outcome, reason: String| CertificateEnd::new(lineage, leaf, outcome, reason);
+        if let Some(step) = plan.waits(&lineage.name) {
+            let until = step.not_before.map_or_else(String::new, minute);
+            return end(CertOutcome::Waiting, format!("{}; not before {until}", step.reason));
+        }
+        match (leaf, &disk.seen.unreadable) {
+            (None, Some(why)) => {
+                let mut failed = end(CertOutcome::Failed, "its files cannot be used".to_owned());
+                failed.error = Some(ErrorEnd::of(&anyhow::anyhow!("{why}"), "source"));
+                failed
+            }
+            (Some(leaf), _) if matches!(lineage.origin, Origin::Issued(_)) => {
+                end(CertOutcome::Kept, format!("renews from {}", minute(renew_at(leaf))))
+            }
+            (_, _) => end(CertOutcome::Kept, "issued by another client".to_owned()),
+        }
+    }
+
+    /// The succession grows by a leaf that was never seen.
+    pub fn remember_succession(&self, lineage: &Lineage, disk: &mut OnDisk) {
+        let Some(fingerprint) = disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint) else {
+            return;
+        };
+        if disk.seen.memory.succession.contains(&fingerprint) {
+            return;
+        }
+        disk.seen.memory.succession.push(fingerprint);
+        self.keep(|store| {
+            store.update_lineage(&lineage.name, |memory| {
+                if !memory.succession.contains(&fingerprint) {
+                    memory.succession.push(fingerprint);
+                }
+            })
+        });
+    }
+
+    /// Old versions go, but for those that a target took.
+    pub fn prune(&self, lineage: &Lineage) {
+        let taken = |owned: &Owned| {
+            let memory = self.store.as_ref()?.target(&owned.target).ok()?;
+            memory.taken.map(|taken| taken.fingerprint)
+        };
+        let needed: Vec<_> = lineage.targets.iter().filter_map(taken).collect();
+        self.keep(|store| store.prune(&lineage.name, self.config.store.keep_versions, &needed));
+    }
+
+    /// How long a run waits for a lock.
+    #[must_use]
+    pub fn lock_wait(&self) -> Wait<'_> {
+        let until = self.deadline.map(|deadline| (Instant::now() + HOOK_LOCK_WAIT).min(deadline));
+        Wait { until, stop: &self.ground.stop, say: &self.ground.say }
+    }
+
+    /// Does something to the store; what fails is told and stops nothing.
+    pub fn keep(&self, act: impl FnOnce(&Store) -> anyhow::Result<()>) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = act(store) {
+            self.warn(format!("not remembered: {error:#}"));
+        }
+    }
+}
+
+/// The folder of a run without a configured one.
+#[must_use]
+pub fn default_store(ground: &Ground) -> PathBuf {
+    if let Some(given) = ground.env.var("STATE_DIRECTORY") {
+        return PathBuf::from(given);
+    }
+    if look::caller() == 0 {
+        return PathBuf::from("/var/lib/certferry");
+    }
+    let home = || {
+        ground
+            .env
+            .var("HOME")
+            .map_or_else(|| PathBuf::from("."), |home| Path::new(home).join(".local/state"))
+    };
+    ground.env.var("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("certferry")
+}
+
+fn roots(trust: &Trust) -> anyhow::Result<Roots> {
+    match trust {
+        Trust::Any => Ok(Roots::Any),
+        Trust::Public => Ok(Roots::public()),
+        Trust::File(path) => Ok(Roots::read(&read_roots(path, "[trust] roots")?)?),
+        Trust::System => system_roots(),
+    }
+}
+
+fn read_roots(file: &Path, said_by: &str) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| {
+        format!(
+            "{said_by} cannot be read: {}\nhelp: name a PEM file that certferry may read",
+            file.display()
+        )
+    })
+}
+
+fn system_roots() -> anyhow::Result<Roots> {
+    let found = rustls_native_certs::load_native_certs();
+    let pem: String = found
+        .certs
+        .iter()
+        .map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.to_vec())))
+        .collect();
+    Roots::read(pem.as_bytes()).context(
+        "the system has no roots\nhelp: install ca-certificates, or say [trust] roots = \"public\"",
+    )
+}
+
+fn unknown_account(name: &str) -> aliyun::Error {
+    aliyun::Error {
+        kind: aliyun::Kind::Config,
+        code: "UnknownAccount".to_owned(),
+        message: format!("the configuration has no [aliyun.{name}]"),
+        help: format!("add [aliyun.{name}] to the configuration, or name another account"),
+        request_id: None,
+        attempts: 0,
+    }
+}

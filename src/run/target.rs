@@ -1,0 +1,283 @@
+//! The small acts of a run on one target: look, lock, upload, prove; each ends in a line of the report.
+
+use tokio::time::Instant;
+
+use super::{LAST_WORDS, Run};
+use crate::aliyun;
+use crate::cert::Cert;
+use crate::check::Fault;
+use crate::config::{Target, Verify};
+use crate::journal::Before;
+use crate::look::OnDisk;
+use crate::plan::{
+    Asked, Lineage, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, before, standing,
+};
+use crate::report::{ErrorEnd, Meanwhile, Replaced, TargetEnd, minute};
+use crate::store::{Lock, LockError};
+use crate::verify::{PATIENCE, Verdict};
+use crate::{deploy, look, verify};
+
+/// What a look at a target said.
+#[derive(Debug)]
+pub enum Looked {
+    /// Nothing is to be done, or nothing can be.
+    Settled(Box<TargetEnd>),
+    /// It must be deployed.
+    OutOfStep(Box<OutOfStep>),
+}
+
+/// A target that must be deployed: what it serves now, and why.
+#[derive(Debug)]
+pub struct OutOfStep {
+    /// What it serves now.
+    pub seen: TargetSeen,
+    /// Why.
+    pub reason: String,
+}
+
+impl Run {
+    /// Looks at a target and says whether it must be deployed.
+    pub async fn look(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        disk: &OnDisk,
+        asked: &Asked,
+    ) -> Looked {
+        let settled = |end| Looked::Settled(Box::new(end));
+        let Some(leaf) = &disk.seen.leaf else {
+            return settled(TargetEnd::new(
+                &lineage.name,
+                owned,
+                TargetOutcome::Skipped,
+                "there is no certificate to deploy",
+            ));
+        };
+        let account = match self.account(&owned.target.aliyun) {
+            Ok(account) => account,
+            Err(error) => return settled(self.failed(lineage, owned, &error)),
+        };
+        let (seen, error) = look::target(&account, &owned.target, self.store.as_ref()).await;
+        if let Some(error) = error {
+            return settled(self.failed(lineage, owned, &error));
+        }
+        let now = self.ground.clock.now();
+        match standing(lineage, leaf, &disk.seen.memory, &seen, asked, now) {
+            Standing::OutOfStep(reason) => Looked::OutOfStep(Box::new(OutOfStep { seen, reason })),
+            Standing::InStep(proof) => settled(self.in_step(lineage, owned, &seen, proof)),
+            Standing::Lagging { until } => settled(lagging(
+                lineage,
+                owned,
+                &seen,
+                &format!("accepted, not shown yet; from {} on it is uploaded again", minute(until)),
+            )),
+            Standing::Newer(newer) => settled(TargetEnd::new(
+                &lineage.name,
+                owned,
+                TargetOutcome::Skipped,
+                format!("it serves a newer certificate of this lineage ({})", newer.short()),
+            )),
+        }
+    }
+
+    /// The lock of a target; none without a store. Waiting has an end in a hook.
+    ///
+    /// # Errors
+    /// Why it could not be had, for people.
+    pub async fn lock_target(&self, target: &Target) -> Result<Option<Lock>, String> {
+        let Some(store) = &self.store else { return Ok(None) };
+        match store.lock_target(target, self.lock_wait()).await {
+            Ok(lock) => Ok(Some(lock)),
+            Err(LockError::Held { by }) => Err(format!("another run holds it ({by})")),
+            Err(LockError::Stopped) => Err("stopped; the next run goes on".to_owned()),
+            Err(LockError::Io(error)) => {
+                // An unwritable store never stops an upload; doing it twice is doing it once.
+                self.warn(format!("no lock for {}: {error:#}", target.domain.written));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Uploads, and remembers it.
+    ///
+    /// # Errors
+    /// The end of a target that did not take it.
+    pub async fn deploy(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        cert: &Cert,
+        out: &OutOfStep,
+    ) -> Result<TargetEnd, Box<TargetEnd>> {
+        let account = self
+            .account(&owned.target.aliyun)
+            .map_err(|error| Box::new(self.failed(lineage, owned, &error)))?;
+        let deployed = deploy::deploy(&account, cert, owned).await;
+        let accepted = match deployed {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind == aliyun::Kind::NotEffective => {
+                self.remember_taken(owned, cert, &out.seen.served);
+                let mut end =
+                    lagging(lineage, owned, &out.seen, "stored by the cloud, not in effect yet");
+                end.error = Some(cloud_error(&error));
+                return Err(Box::new(end));
+            }
+            Err(error) => return Err(Box::new(self.failed(lineage, owned, &error))),
+        };
+        self.remember_taken(owned, cert, &out.seen.served);
+        let mut end =
+            TargetEnd::new(&lineage.name, owned, TargetOutcome::Deployed, out.reason.as_str());
+        end.request_id = Some(accepted.request_id);
+        end.attempts = accepted.attempts;
+        end.cert_name = Some(deploy::cert_name(owned));
+        end.replaced = replaced(&out.seen.served);
+        end.meanwhile = meanwhile(&out.seen.served);
+        Ok(end)
+    }
+
+    /// Proves an upload.
+    pub async fn verify(&self, owned: &Owned, cert: &Cert, mut end: TargetEnd) -> TargetEnd {
+        end.proof = Some(Proof::Accepted);
+        let Ok(account) = self.account(&owned.target.aliyun) else { return end };
+        if owned.verify == Verify::None {
+            return end;
+        }
+        let patience = Instant::now() + PATIENCE;
+        let until = self.deadline.map_or(patience, |deadline| patience.min(deadline - LAST_WORDS));
+        let wanted = cert.leaf().fingerprint;
+        match verify::readback(&account, &owned.target, wanted, until).await {
+            Verdict::Proved(proof) => {
+                end.proof = Some(proof);
+                self.remember_shown(&owned.target);
+            }
+            Verdict::Blind(error) => {
+                end.reason = format!("{}; it cannot be read back: {}", end.reason, error.code);
+            }
+            Verdict::NotYet => {
+                end.outcome = TargetOutcome::Waiting;
+                end.reason = "accepted, not shown yet; the next run looks again".to_owned();
+            }
+        }
+        end
+    }
+
+    /// The end of a target that our own checks forbid.
+    #[must_use]
+    pub fn refused(&self, lineage: &Lineage, owned: &Owned, faults: &[Fault]) -> TargetEnd {
+        let mut end = TargetEnd::new(
+            &lineage.name,
+            owned,
+            TargetOutcome::Refused,
+            "the certificate may not go there",
+        );
+        end.faults =
+            faults.iter().map(|fault| format!("{fault}\nhelp: {}", fault.help())).collect();
+        end
+    }
+
+    /// Ends a target's walk at the run's deadline, or when it is told to stop.
+    pub async fn in_time(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        walk: impl Future<Output = TargetEnd>,
+    ) -> TargetEnd {
+        let waiting = |why: &str| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
+        tokio::select! {
+            end = walk => end,
+            () = self.ground.stop.cancelled() => waiting("stopped; the next run goes on"),
+            () = over(self.deadline) => waiting("not done in time; left to `certferry renew`"),
+        }
+    }
+
+    fn in_step(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        seen: &TargetSeen,
+        proof: Proof,
+    ) -> TargetEnd {
+        if proof == Proof::Readback && seen.memory.taken.as_ref().is_some_and(|taken| !taken.shown)
+        {
+            self.remember_shown(&owned.target);
+        }
+        let mut end = TargetEnd::new(
+            &lineage.name,
+            owned,
+            TargetOutcome::Unchanged,
+            "it serves this certificate",
+        );
+        end.proof = Some(proof);
+        end.cert_name = seen.memory.taken.as_ref().map(|taken| taken.cert_name.clone());
+        end
+    }
+
+    /// The end of a target that failed; remembered for `status`.
+    fn failed(&self, lineage: &Lineage, owned: &Owned, error: &aliyun::Error) -> TargetEnd {
+        if owned.guessed && error.kind == aliyun::Kind::DomainNotFound {
+            let why = format!("it is no CDN domain of the account `{}`", owned.target.aliyun);
+            return TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+        }
+        self.keep(|store| deploy::remember_error(store, &owned.target, &error.code));
+        let mut end =
+            TargetEnd::new(&lineage.name, owned, TargetOutcome::Failed, error.code.as_str());
+        end.request_id.clone_from(&error.request_id);
+        end.attempts = error.attempts;
+        end.error = Some(cloud_error(error));
+        end
+    }
+
+    fn remember_taken(&self, owned: &Owned, cert: &Cert, served: &Served) {
+        let (before, now): (Before, _) = (before(served), self.ground.clock.now());
+        self.keep(|store| deploy::remember(store, owned, cert, before, now));
+    }
+
+    fn remember_shown(&self, target: &Target) {
+        self.keep(|store| {
+            store.update_target(target, |memory| {
+                memory.last_error = None;
+                if let Some(taken) = &mut memory.taken {
+                    taken.shown = true;
+                }
+            })
+        });
+    }
+}
+
+async fn over(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lagging(lineage: &Lineage, owned: &Owned, seen: &TargetSeen, reason: &str) -> TargetEnd {
+    let mut end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, reason);
+    end.proof = Some(Proof::Accepted);
+    end.meanwhile = meanwhile(&seen.served);
+    end
+}
+
+fn meanwhile(served: &Served) -> Meanwhile {
+    match served {
+        Served::Leaf(leaf) => Meanwhile::of(leaf),
+        Served::Off | Served::Unknown(_) => Meanwhile::Nothing,
+    }
+}
+
+fn replaced(served: &Served) -> Option<Replaced> {
+    match served {
+        Served::Leaf(leaf) => Some(Replaced::of(leaf)),
+        Served::Off | Served::Unknown(_) => None,
+    }
+}
+
+fn cloud_error(error: &aliyun::Error) -> ErrorEnd {
+    ErrorEnd {
+        code: error.code.clone(),
+        message: error.message.clone(),
+        help: error.help.clone(),
+        request_id: error.request_id.clone(),
+        retryable: error.retryable(),
+    }
+}
