@@ -43,6 +43,7 @@ pub mod run;
 pub mod cli;
 mod commands;
 
+use check::Fault;
 use look::OnDisk;
 use plan::{Asked, CertOutcome, Lineage, Owned, Plan, Seen, TargetOutcome};
 use report::{CertificateEnd, Ends, TargetEnd};
@@ -146,14 +147,24 @@ async fn walk_target(
             "there is no certificate to deploy",
         );
     };
-    let mut out = match run.look(lineage, owned, disk, asked).await {
-        Looked::OutOfStep(out) => out,
-        Looked::Settled(end) => return *end,
-    };
+    let looked = run.look(lineage, owned, disk, asked).await;
     let faults = check::check(cert, &owned.target.domain, &run.roots, run.ground.clock.now());
-    if !faults.is_empty() {
-        return run.refused(lineage, owned, &faults);
-    }
+    let mut out = match looked {
+        Looked::Settled(end) if end.outcome == TargetOutcome::Failed => {
+            return end.with_faults(told(&faults));
+        }
+        Looked::Settled(end) => return *end,
+        Looked::OutOfStep(_) if !faults.is_empty() => {
+            return TargetEnd::new(
+                &lineage.name,
+                owned,
+                TargetOutcome::Refused,
+                "our own checks forbid it",
+            )
+            .with_faults(told(&faults));
+        }
+        Looked::OutOfStep(out) => out,
+    };
     let lock = match run.lock_target(&owned.target).await {
         Ok(lock) => lock,
         Err(why) => return TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why),
@@ -170,6 +181,11 @@ async fn walk_target(
         Ok(end) => run.verify(owned, cert, end).await,
         Err(end) => *end,
     }
+}
+
+/// Faults in the words of the report: each with its remedy.
+fn told(faults: &[Fault]) -> Vec<String> {
+    faults.iter().map(|fault| format!("{fault}\nhelp: {}", fault.help())).collect()
 }
 
 /// The plan of a lineage's certificate; its targets are planned when they have been looked at.

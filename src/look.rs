@@ -94,9 +94,10 @@ fn remembered(lineage: &Lineage, store: Option<&Store>) -> (LineageMemory, Optio
 fn decides(error: &aliyun::Error) -> bool {
     use aliyun::Kind;
     match error.kind {
-        Kind::Credentials | Kind::Clock | Kind::DomainNotFound | Kind::Config => true,
-        Kind::Transport
-        | Kind::UnknownOutcome
+        Kind::Transport | Kind::Credentials | Kind::Clock | Kind::DomainNotFound | Kind::Config => {
+            true
+        }
+        Kind::UnknownOutcome
         | Kind::Throttled
         | Kind::Busy
         | Kind::Server

@@ -11,7 +11,7 @@ mod status;
 mod text;
 
 pub use status::{Status, StatusCertificate, StatusTarget};
-pub use text::minute;
+pub use text::{minute, warning_lines};
 
 /// Version of the JSON documents. Fields are added without a new number, never taken away.
 pub const SCHEMA: u32 = 1;
@@ -162,6 +162,13 @@ impl TargetEnd {
         }
     }
 
+    /// The same end with what our own checks found beside.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Vec<String>) -> Self {
+        self.faults = faults;
+        self
+    }
+
     /// Is this end as it should be, at `now`?
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
@@ -280,8 +287,8 @@ impl Report {
         Self {
             schema: SCHEMA,
             command,
-            started,
-            finished,
+            started: whole_second(started),
+            finished: whole_second(finished),
             ok,
             changed,
             remembered: None,
@@ -304,6 +311,11 @@ pub fn json(document: &impl Serialize) -> String {
     // Only maps with keys that are no strings fail to serialize; our documents have none.
     serde_json::to_string(document)
         .map_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"), |text| text + "\n")
+}
+
+/// Fractions of a second say nothing here, and some readers of the JSON stumble over them.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 #[cfg(test)]

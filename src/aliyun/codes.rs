@@ -195,7 +195,7 @@ pub(super) const ROWS: &[Row] = &[
         "InvalidDomain.NotFound",
         Kind::DomainNotFound,
         "{subject} is no CDN domain of this account",
-        "see its spelling, and that [aliyun.{account}] is the account that owns it (`certferry doctor` lists its CDN domains)",
+        "see its spelling (a wildcard CDN domain is *.example.com), and that [aliyun.{account}] is the account that owns it",
     ),
     lasting(
         "InvalidDomain.Offline",

@@ -1,5 +1,6 @@
 //! `forget`: drops a claim, or one CDN domain of it.
 
+use super::hook::bad_domain;
 use super::{Ended, Refusal, claims, configured_or_not};
 use crate::cli::{Forget, Global};
 use crate::config::CdnDomain;
@@ -61,8 +62,7 @@ fn no_claim(name: &str, claims: &[Claim], lineages: &[Lineage]) -> String {
 
 /// The claim without a CDN domain.
 fn without(claim: &Claim, domain: &str) -> Result<Claim, Refusal> {
-    let wanted = CdnDomain::read(domain)
-        .map_err(|why| Refusal::Wrong(format!("error: the CDN domain `{domain}` {why}\n")))?;
+    let wanted = CdnDomain::read(domain).map_err(|why| bad_domain(domain, &why))?;
     let mut rest = claim.clone();
     rest.targets.retain(|target| target.domain != wanted);
     if rest.targets.len() == claim.targets.len() {

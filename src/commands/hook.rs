@@ -16,7 +16,7 @@ use crate::plan::{Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOu
 use crate::report::{CertificateEnd, Ends, ErrorEnd, Meanwhile, Report, TargetEnd};
 use crate::run::Run;
 use crate::store::Store;
-use crate::walk;
+use crate::{told, walk};
 
 /// A timer that has not run for two days does not run: it is set to every hour.
 const TIMER_RUNS: SignedDuration = SignedDuration::from_hours(48);
@@ -92,11 +92,20 @@ fn configured_lineage<'a>(config: &'a Config, event: &Event) -> Option<&'a Certi
 
 pub(super) fn targets(wanted: &[String], aliyun: &str) -> Result<Vec<Target>, Refusal> {
     let read = |written: &String| {
-        let domain = CdnDomain::read(written)
-            .map_err(|why| Refusal::Wrong(format!("error: the CDN domain `{written}` {why}\n")))?;
+        let domain = CdnDomain::read(written).map_err(|why| bad_domain(written, &why))?;
         Ok(Target { aliyun: aliyun.to_owned(), domain })
     };
     wanted.iter().map(read).collect()
+}
+
+/// A CDN domain that is none.
+pub(super) fn bad_domain(written: &str, why: &str) -> Refusal {
+    let what = format!("the CDN domain `{written}` {why}");
+    Refusal::Wrong(told::lines(
+        "error",
+        &what,
+        "write it as cdn.example.com, a wildcard CDN domain as *.example.com",
+    ))
 }
 
 /// Leaves the claim in the store, under no lock. An unwritable store never stops the upload: it comes back as why.
@@ -250,7 +259,11 @@ async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd 
 fn hand_over(run: &Run, mut ends: Ends) -> Ends {
     let runs = timer_runs(run);
     let mut left = false;
-    for end in ends.targets.iter_mut().filter(|end| end.outcome == TargetOutcome::Waiting) {
+    for end in ends.targets.iter_mut().filter(|end| is_for_the_next_run(end)) {
+        if let Some(error) = end.error.as_ref().filter(|_| end.outcome == TargetOutcome::Failed) {
+            end.reason = format!("{}; left to `certferry renew`", error.message);
+        }
+        end.outcome = TargetOutcome::Waiting;
         if runs {
             end.meanwhile = Meanwhile::Timer;
         }
@@ -261,6 +274,12 @@ fn hand_over(run: &Run, mut ends: Ends) -> Ends {
     }
     ends.warnings.extend(run.warnings.take());
     ends
+}
+
+/// Not done, and the next run may do it.
+fn is_for_the_next_run(end: &TargetEnd) -> bool {
+    let again = end.error.as_ref().is_some_and(|error| error.retryable);
+    end.outcome == TargetOutcome::Waiting || end.outcome == TargetOutcome::Failed && again
 }
 
 fn timer_runs(run: &Run) -> bool {

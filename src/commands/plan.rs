@@ -39,10 +39,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     };
     let code = if global.detailed_exit_code && !plan.is_empty() { 3 } else { 0 };
     let warnings = run.warnings.take();
-    let stderr = warnings
-        .iter()
-        .map(|warning| format!("warning: {}\n", warning.replace('\n', "\n  ")))
-        .collect();
+    let stderr = warnings.iter().map(|warning| report::warning_lines(warning)).collect();
     Ok(Ended { stdout, stderr, code })
 }
 

@@ -24,12 +24,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         Form::Json => status.json(),
         Form::Text => status.text(run.ground.width),
     };
-    let stderr = run
-        .warnings
-        .take()
-        .iter()
-        .map(|warning| format!("warning: {}\n", warning.replace('\n', "\n  ")))
-        .collect();
+    let stderr = run.warnings.take().iter().map(|warning| report::warning_lines(warning)).collect();
     Ok(Ended { stdout, stderr, code: u8::from(!status.ok()) })
 }
 

@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::text::minute;
+use super::text::{day, minute};
 
 /// The answer of `status`.
 #[derive(Clone, Debug, Serialize)]
@@ -94,7 +94,7 @@ impl Status {
 }
 
 fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
-    let ends = certificate.not_after.map_or_else(|| "-".to_owned(), minute);
+    let ends = certificate.not_after.map_or_else(|| "-".to_owned(), day);
     table.add_row([
         certificate.name.clone(),
         String::new(),
@@ -103,7 +103,7 @@ fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
         note(certificate),
     ]);
     for target in &certificate.targets {
-        let ends = target.served_not_after.map_or_else(|| "-".to_owned(), minute);
+        let ends = target.served_not_after.map_or_else(|| "-".to_owned(), day);
         let in_step = if target.in_step { "yes" } else { "NO" };
         let note = target.last_error.clone().unwrap_or_default();
         table.add_row([String::new(), target.domain.clone(), ends, in_step.to_owned(), note]);

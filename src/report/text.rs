@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{CertificateEnd, ErrorEnd, Report, TargetEnd};
+use super::{CertificateEnd, ErrorEnd, Meanwhile, Report, TargetEnd};
 use crate::plan::{CertOutcome, Proof, TargetOutcome};
+use crate::told;
 
 impl Report {
     /// What went well, a line each, and a last line that sums up.
@@ -34,7 +35,7 @@ impl Report {
             text += &target_errors(end);
         }
         for warning in &self.warnings {
-            text += &format!("warning: {}\n", indent(warning));
+            text += &warning_lines(warning);
         }
         text
     }
@@ -70,14 +71,28 @@ impl Report {
     }
 }
 
+/// A warning on a terminal.
+#[must_use]
+pub fn warning_lines(warning: &str) -> String {
+    let (what, help) = told::split(warning);
+    told::lines("warning", &what, &help)
+}
+
+/// A day for people, in UTC.
+#[must_use]
+pub(super) fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
 /// A time for people: to the minute, in UTC.
 #[must_use]
 pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// What failed is told apart; but what a running timer finishes has not failed.
 fn is_quiet(end: &TargetEnd) -> bool {
-    end.error.is_none() && end.faults.is_empty()
+    end.error.is_none() && end.faults.is_empty() || end.meanwhile == Meanwhile::Timer
 }
 
 fn certificate_line(end: &CertificateEnd) -> String {
@@ -88,7 +103,7 @@ fn certificate_line(end: &CertificateEnd) -> String {
         CertOutcome::Failed => "failed",
     };
     let until = end.not_after.map_or_else(String::new, |at| format!(", ends {}", minute(at)));
-    format!("{}: {outcome}{until} ({})", end.name, end.reason)
+    format!("{}: {outcome}{until}; {}", end.name, end.reason)
 }
 
 fn target_line(end: &TargetEnd) -> String {
@@ -105,13 +120,23 @@ fn target_line(end: &TargetEnd) -> String {
             minute(old.not_after)
         )
     });
-    format!("  {}: {}{proof}{replaced} ({})", end.domain, outcome(end.outcome), end.reason)
+    let why = match end.outcome {
+        TargetOutcome::Unchanged => String::new(),
+        TargetOutcome::Deployed => format!("; why: {}", end.reason),
+        TargetOutcome::Waiting
+        | TargetOutcome::Skipped
+        | TargetOutcome::Refused
+        | TargetOutcome::Failed => format!("; {}", end.reason),
+    };
+    format!("  {}: {}{proof}{replaced}{why}", end.domain, outcome(end.outcome))
 }
 
 fn target_errors(end: &TargetEnd) -> String {
     let mut text = String::new();
     for fault in &end.faults {
-        text += &format!("error: {} ({}): {}\n", end.domain, end.certificate, indent(fault));
+        let (what, help) = told::split(fault);
+        text +=
+            &told::lines("error", &format!("{} ({}): {what}", end.domain, end.certificate), &help);
     }
     if let Some(error) = &end.error {
         text += &error_lines(&end.domain, &format!(" ({})", end.certificate), error);
@@ -120,11 +145,10 @@ fn target_errors(end: &TargetEnd) -> String {
 }
 
 fn error_lines(name: &str, beside: &str, error: &ErrorEnd) -> String {
-    let mut text = format!("error: {name}{beside}: {}\n", indent(&error.message));
-    if !error.help.is_empty() {
-        text += &format!("  help: {}\n", error.help);
-    }
-    text
+    // The code is for a search, the RequestId for the cloud's support.
+    let id = error.request_id.as_ref().map_or_else(String::new, |id| format!(", RequestId {id}"));
+    let what = format!("{name}{beside}: {} [{}{id}]", error.message, error.code);
+    told::lines("error", &what, &error.help)
 }
 
 fn outcome(outcome: TargetOutcome) -> &'static str {
@@ -136,8 +160,4 @@ fn outcome(outcome: TargetOutcome) -> &'static str {
         TargetOutcome::Refused => "refused",
         TargetOutcome::Failed => "failed",
     }
-}
-
-fn indent(text: &str) -> String {
-    text.replace('\n', "\n  ")
 }

@@ -5,7 +5,6 @@ use tokio::time::Instant;
 use super::{LAST_WORDS, Run};
 use crate::aliyun;
 use crate::cert::Cert;
-use crate::check::Fault;
 use crate::config::{Target, Verify};
 use crate::journal::Before;
 use crate::look::OnDisk;
@@ -158,20 +157,6 @@ impl Run {
                 end.reason = "accepted, not shown yet; the next run looks again".to_owned();
             }
         }
-        end
-    }
-
-    /// The end of a target that our own checks forbid.
-    #[must_use]
-    pub fn refused(&self, lineage: &Lineage, owned: &Owned, faults: &[Fault]) -> TargetEnd {
-        let mut end = TargetEnd::new(
-            &lineage.name,
-            owned,
-            TargetOutcome::Refused,
-            "the certificate may not go there",
-        );
-        end.faults =
-            faults.iter().map(|fault| format!("{fault}\nhelp: {}", fault.help())).collect();
         end
     }
 

@@ -1,0 +1,186 @@
+//! certbot's hook: what was asked for is remembered, and `renew` keeps it so.
+
+use certferry_sandbox::cloud::Fault;
+
+use crate::house::{Ended, House, Leaf, fingerprint};
+
+const NAMES: &str = "cdn.example.test *.example.test";
+
+fn check(row: &str, ended: &Ended, code: i32, says: &[&str]) {
+    assert_eq!(ended.code, code, "{row}: {}", ended.all());
+    for word in says {
+        assert!(ended.all().contains(word), "{row}: nothing says `{word}`: {}", ended.all());
+    }
+}
+
+#[test]
+fn a_hook_deploys_and_says_so_on_stdout() {
+    let mut house = House::new();
+    house.renewed(NAMES);
+    let ended = house.run("");
+    check(
+        "first",
+        &ended,
+        0,
+        &["cdn.example.test: deployed, read back", "*.example.test: deployed"],
+    );
+    assert_eq!(ended.stderr, "", "certbot shows stderr as an error");
+    let want = fingerprint(&house.read("live/a/fullchain.pem"));
+    for domain in ["cdn.example.test", ".example.test"] {
+        assert_eq!(house.cloud.served_fingerprint(domain), Some(want.clone()), "{domain}");
+    }
+    check("again", &house.run("hook"), 0, &["cdn.example.test: in step"]);
+    assert_eq!(house.uploads(), 2, "doing it twice is doing it once");
+}
+
+#[test]
+fn a_renewed_certificate_replaces_the_old_one() {
+    let mut house = House::new();
+    house.renewed(NAMES);
+    let old = fingerprint(&house.read("live/a/fullchain.pem"));
+    check("first", &house.run("hook"), 0, &[]);
+    let (chain, _) = house.lineage("a", &Leaf::new());
+    let ended = house.run("hook --json");
+    let report = ended.json();
+    assert_eq!(report["targets"][0]["replaced"]["fingerprint"], old, "{report:#}");
+    assert_eq!(report["certificates"][0]["fingerprint"], fingerprint(&chain));
+    assert_eq!(
+        (&report["remembered"], &report["changed"], &report["ok"]),
+        (&true.into(), &true.into(), &true.into())
+    );
+}
+
+#[test]
+fn a_failed_hook_heals_by_renew_with_no_entry_in_the_config() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    house.cloud.fault(
+        Fault::at("SetDomainServerCertificate")
+            .always()
+            .before()
+            .answer("InvalidCertName.TooLong", 400),
+    );
+    check("refused", &house.run("hook"), 1, &["InvalidCertName.TooLong", "help:"]);
+    house.cloud.heal();
+    check("plan", &house.run("plan"), 0, &["deploy a -> cdn.example.test: HTTPS is off"]);
+    check("renew", &house.run("renew"), 0, &["cdn.example.test: deployed, read back"]);
+    check("nothing to do", &house.run("renew"), 0, &["1 in step"]);
+    assert!(house.cloud.served("cdn.example.test").is_some());
+}
+
+#[test]
+fn a_hook_never_hangs_its_caller() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    let busy =
+        || Fault::at("SetDomainServerCertificate").always().before().answer("ServiceBusy", 403);
+    house.cloud.fault(busy());
+    check(
+        "no timer",
+        &house.run("hook --deadline 4"),
+        1,
+        &["systemctl enable --now certferry.timer"],
+    );
+    house.cloud.heal();
+    check("healed", &house.run("renew"), 0, &["deployed"]);
+    house.lineage("a", &Leaf::new());
+    house.cloud.fault(busy());
+    check("the timer runs", &house.run("hook --deadline 4"), 0, &["waiting"]);
+}
+
+#[test]
+fn which_targets() {
+    let check = |row: &str, config: &str, names: &str, args: &str, code: i32, says: &[&str]| {
+        let mut house = House::new();
+        house.config = config.to_owned();
+        house.renewed(names);
+        check(row, &house.run(args), code, says);
+    };
+    let configured = "[[certificate]]\nsource = \"live/a\"\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\"]\n";
+    let elsewhere = "[[certificate]]\nname = \"b\"\nsource = \"live/b\"\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\"]\n";
+    check(
+        "named",
+        "",
+        "x.test",
+        "hook --domain cdn.example.test",
+        0,
+        &["cdn.example.test: deployed"],
+    );
+    check("by the config", configured, "x.test", "hook", 0, &["cdn.example.test: deployed"]);
+    check(
+        "skipped and named",
+        "",
+        "cdn.example.test y.test",
+        "hook",
+        0,
+        &["y.test: skipped", "no CDN domain of the account"],
+    );
+    check(
+        "owned by another",
+        elsewhere,
+        "cdn.example.test",
+        "hook",
+        1,
+        &["the configuration gives it to b", "help:"],
+    );
+    check(
+        "none left",
+        "",
+        "x.test y.test",
+        "hook",
+        1,
+        &["certferry hook --domain '.example.test' --domain 'cdn.example.test'"],
+    );
+    check(
+        "an unknown account",
+        "",
+        "x.test",
+        "hook --aliyun nobody",
+        2,
+        &["[aliyun.nobody]", "help:"],
+    );
+}
+
+#[test]
+fn an_unwritable_store_never_stops_the_upload() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    house.write("store", "a file where the folder should be");
+    let ended = house.run("hook --json");
+    let report = ended.json();
+    assert_eq!(report["remembered"], false, "{}", ended.all());
+    assert_eq!(report["targets"][0]["outcome"], "deployed", "{}", ended.all());
+    assert!(ended.stderr.contains("not remembered"), "{}", ended.all());
+}
+
+#[test]
+fn what_is_forgotten_is_not_kept_in_step() {
+    let mut house = House::new();
+    house.renewed(NAMES);
+    check("claim", &house.run("hook"), 0, &[]);
+    check("one of two", &house.run("forget a --domain *.example.test"), 0, &["forgotten"]);
+    house.cloud.switch_off(".example.test");
+    check("the other stays", &house.run("renew"), 0, &["1 in step"]);
+    check("all", &house.run("forget a"), 0, &["forgotten"]);
+    check("none", &house.run("forget a"), 2, &["no claim"]);
+    assert!(house.cloud.served(".example.test").is_none());
+}
+
+#[test]
+fn a_later_claim_takes_a_target_over_and_says_so() {
+    let mut house = House::new();
+    house.lineage("b", &Leaf::new());
+    house.renewed("x.test");
+    check("a", &house.run("hook --domain cdn.example.test"), 0, &[]);
+    let live = house.path("live/b").display().to_string();
+    house.var("RENEWED_LINEAGE", live);
+    check(
+        "b",
+        &house.run("hook --domain cdn.example.test"),
+        0,
+        &["from a (certbot) over to b (certbot)", "deployed"],
+    );
+    check("no war", &house.run("renew"), 0, &["1 in step"]);
+    let want = fingerprint(&house.read("live/b/fullchain.pem"));
+    assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(want));
+}

@@ -1,0 +1,217 @@
+//! Level, not edge: whatever changed, the next run puts it right, and a run with nothing to do does nothing.
+
+use certferry_sandbox::cloud::{Fault, Lag};
+
+use crate::house::{House, Leaf, fingerprint};
+
+const CONFIG: &str = "[[certificate]]\nsource = \"live/a\"\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\", \"*.example.test\"]\n";
+
+fn kept() -> House {
+    let mut house = House::new();
+    CONFIG.clone_into(&mut house.config);
+    let ended = house.run("renew");
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    house.cloud.forget_calls();
+    house
+}
+
+/// Something changes; `renew` must put it right with so many uploads, then find nothing to do.
+fn check(row: &str, change: impl FnOnce(&mut House), uploads: usize, says: &str) {
+    let mut house = kept();
+    change(&mut house);
+    let planned = house.run("plan --json").json();
+    let ended = house.run("renew");
+    assert_eq!(ended.code, 0, "{row}: {}", ended.all());
+    assert!(ended.stdout.contains(says), "{row}: nothing says `{says}`: {}", ended.all());
+    assert_eq!(house.uploads(), uploads, "{row}: {}", ended.all());
+    let deploys =
+        planned["steps"].as_array().unwrap().iter().filter(|step| step["kind"] == "deploy").count();
+    assert_eq!(deploys, uploads, "{row}: the plan was another: {planned:#}");
+    let want = fingerprint(&house.read("live/a/fullchain.pem"));
+    assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(want), "{row}");
+    let second = house.run("renew --json").json();
+    assert_eq!(
+        (&second["changed"], house.uploads()),
+        (&false.into(), uploads),
+        "{row}: not at rest: {second:#}"
+    );
+    assert_eq!(
+        house.run("plan --json").json()["steps"].as_array().unwrap().len(),
+        0,
+        "{row}: a plan is left"
+    );
+}
+
+#[test]
+fn drift_heals() {
+    check("nothing changed", |_| {}, 0, "all is as it should be: 2 in step");
+    check(
+        "renewed",
+        |house| {
+            house.lineage("a", &Leaf::new());
+        },
+        2,
+        "2 deployed",
+    );
+    check(
+        "switched off",
+        |house| house.cloud.switch_off("cdn.example.test"),
+        1,
+        "why: HTTPS is off",
+    );
+    check(
+        "changed in the console",
+        |house| {
+            let (chain, key) = house.make(&Leaf::new());
+            house.cloud.set_served("cdn.example.test", "console", &chain, &key);
+        },
+        1,
+        "in place of",
+    );
+    check("forced", |_| {}, 0, "2 in step");
+    check(
+        "the read-back lags",
+        |house| {
+            house.cloud.rules(|rules| rules.lag = Lag::Reads(2));
+            house.lineage("a", &Leaf::new());
+        },
+        2,
+        "2 deployed",
+    );
+    check(
+        "the answer was lost",
+        |house| {
+            house.lineage("a", &Leaf::new());
+            house.cloud.fault(
+                Fault::at("SetDomainServerCertificate").on("cdn.example.test").after().reset(),
+            );
+        },
+        2,
+        "2 deployed",
+    );
+}
+
+#[test]
+fn force_uploads_again() {
+    let house = kept();
+    let ended = house.run("renew --force");
+    assert_eq!((ended.code, house.uploads()), (0, 2), "{}", ended.all());
+}
+
+#[test]
+fn one_failure_stops_no_other() {
+    let house = kept();
+    house.lineage("a", &Leaf::new());
+    house.cloud.fault(
+        Fault::at("SetDomainServerCertificate")
+            .on("cdn.example.test")
+            .always()
+            .before()
+            .answer("DomainInProtectedMode", 403),
+    );
+    let ended = house.run("renew --json");
+    let report = ended.json();
+    assert_eq!((ended.code, report["ok"].as_bool()), (1, Some(false)), "{}", ended.all());
+    let outcomes: Vec<_> = report["targets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|end| end["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["failed", "deployed"], "{}", ended.all());
+    let error = &report["targets"][0]["error"];
+    assert_eq!(
+        (&error["code"], &error["retryable"]),
+        (&"DomainInProtectedMode".into(), &false.into()),
+        "{error:#}"
+    );
+    assert!(
+        error["request_id"].is_string() && error["help"].as_str().unwrap().len() > 10,
+        "{error:#}"
+    );
+}
+
+#[test]
+fn without_permission_to_read_the_store_remembers() {
+    let mut house = House::new();
+    CONFIG.clone_into(&mut house.config);
+    house.cloud.account(crate::house::KEY_ID, |account| {
+        *account = account.clone().deny("cdn:DescribeDomainCertificateInfo", "*")
+    });
+    let first = house.run("renew --json").json();
+    assert_eq!(
+        (&first["targets"][0]["outcome"], &first["targets"][0]["proof"]),
+        (&"deployed".into(), &"accepted".into()),
+        "{first:#}"
+    );
+    let second = house.run("renew --json").json();
+    assert_eq!(
+        (&second["targets"][0]["outcome"], &second["targets"][0]["proof"]),
+        (&"unchanged".into(), &"accepted".into()),
+        "{second:#}"
+    );
+    assert_eq!(house.uploads(), 2, "deployed once each");
+}
+
+#[test]
+fn the_upload_is_exactly_what_the_document_names() {
+    let house = kept();
+    house.run("renew --force");
+    let call = &house.cloud.calls("SetDomainServerCertificate")[0];
+    let common = [
+        "AccessKeyId",
+        "Action",
+        "Format",
+        "Signature",
+        "SignatureMethod",
+        "SignatureNonce",
+        "SignatureVersion",
+        "Timestamp",
+        "Version",
+    ];
+    let own: Vec<&str> =
+        call.params.keys().map(String::as_str).filter(|name| !common.contains(name)).collect();
+    assert_eq!(
+        own,
+        [
+            "CertName",
+            "CertType",
+            "DomainName",
+            "ForceSet",
+            "PrivateKey",
+            "ServerCertificate",
+            "ServerCertificateStatus"
+        ]
+    );
+    let of = |name: &str| call.params[name].as_str();
+    assert_eq!(
+        (of("CertType"), of("ForceSet"), of("ServerCertificateStatus"), of("Format")),
+        ("upload", "1", "on", "JSON")
+    );
+    assert!(of("PrivateKey").starts_with("-----BEGIN EC PRIVATE KEY-----\n"));
+    assert!(call.in_query.is_empty() && call.method == "POST", "nothing goes into the URL");
+}
+
+#[test]
+fn status_says_who_is_in_step() {
+    let house = kept();
+    let ended = house.run("status");
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    house.cloud.switch_off("cdn.example.test");
+    let ended = house.run("status --json");
+    let targets = &ended.json()["certificates"][0]["targets"];
+    assert_eq!(
+        (ended.code, &targets[0]["in_step"], &targets[1]["in_step"]),
+        (1, &false.into(), &true.into()),
+        "{targets:#}"
+    );
+}
+
+#[test]
+fn plan_and_status_write_nothing() {
+    let mut house = House::new();
+    CONFIG.clone_into(&mut house.config);
+    house.run("plan");
+    house.run("status");
+    assert!(!house.path("store").exists());
+}
