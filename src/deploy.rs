@@ -4,10 +4,8 @@ use jiff::Timestamp;
 
 use crate::aliyun::{self, Accepted, Account, Upload};
 use crate::cert::Cert;
-use crate::config::Target;
 use crate::journal::{Before, Taken};
 use crate::plan::Owned;
-use crate::store::Store;
 
 /// The CertName of a target: the config's, else one made of the target, unique in its account whatever hosts share it.
 #[must_use]
@@ -33,34 +31,9 @@ pub async fn deploy(
     account.set_domain_server_certificate(&upload).await
 }
 
-/// Remembers that a target took a Cert.
-///
-/// # Errors
-/// The store's.
-pub fn remember(
-    store: &Store,
-    owned: &Owned,
-    cert: &Cert,
-    before: Before,
-    at: Timestamp,
-) -> anyhow::Result<()> {
-    let taken = Taken {
-        fingerprint: cert.leaf().fingerprint,
-        at,
-        before,
-        shown: false,
-        cert_name: cert_name(owned),
-    };
-    store.update_target(&owned.target, |memory| {
-        memory.taken = Some(taken);
-        memory.last_error = None;
-    })
-}
-
-/// Remembers that a target took nothing, and why.
-///
-/// # Errors
-/// The store's.
-pub fn remember_error(store: &Store, target: &Target, error: &str) -> anyhow::Result<()> {
-    store.update_target(target, |memory| memory.last_error = Some(error.to_owned()))
+/// What is remembered of an accepted upload.
+#[must_use]
+pub fn taken(owned: &Owned, cert: &Cert, before: Before, at: Timestamp) -> Taken {
+    let fingerprint = cert.leaf().fingerprint;
+    Taken { fingerprint, at, before, shown: false, cert_name: cert_name(owned) }
 }

@@ -76,11 +76,11 @@ async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
         Some(_) => issue_lineage(run, lineage, disk, asked).await,
         None => (run.kept(lineage, &disk, &plan), disk),
     };
-    run.remember_succession(lineage, &mut disk);
+    run.remember_succession(lineage, &mut disk).await;
     run.ground.say.step_done();
     let targets = walk_targets(run, lineage, &disk, asked).await;
     if end.outcome == CertOutcome::Issued {
-        run.prune(lineage);
+        run.prune(lineage).await;
     }
     Ends { certificates: vec![end], targets, warnings: Vec::new() }
 }
@@ -178,7 +178,7 @@ async fn walk_target(
     let deployed = run.deploy(lineage, owned, cert, &out).await;
     drop(lock);
     match deployed {
-        Ok(end) => run.verify(owned, cert, end).await,
+        Ok(end) => run.verify(owned, cert, &out, end).await,
         Err(end) => *end,
     }
 }

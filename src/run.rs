@@ -20,11 +20,11 @@ use crate::dns::Accesses;
 use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
-use crate::look;
 use crate::look::OnDisk;
 use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, minute};
 use crate::store::{Lock, LockError, Store, Wait};
+use crate::{look, told};
 
 pub use target::{Looked, OutOfStep};
 
@@ -236,7 +236,7 @@ impl Run {
     }
 
     /// The succession grows by a leaf that was never seen.
-    pub fn remember_succession(&self, lineage: &Lineage, disk: &mut OnDisk) {
+    pub async fn remember_succession(&self, lineage: &Lineage, disk: &mut OnDisk) {
         let Some(fingerprint) = disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint) else {
             return;
         };
@@ -244,23 +244,26 @@ impl Run {
             return;
         }
         disk.seen.memory.succession.push(fingerprint);
-        self.keep(|store| {
-            store.update_lineage(&lineage.name, |memory| {
+        let name = lineage.name.clone();
+        self.keep(move |store| {
+            store.update_lineage(&name, |memory| {
                 if !memory.succession.contains(&fingerprint) {
                     memory.succession.push(fingerprint);
                 }
             })
-        });
+        })
+        .await;
     }
 
     /// Old versions go, but for those that a target took.
-    pub fn prune(&self, lineage: &Lineage) {
+    pub async fn prune(&self, lineage: &Lineage) {
         let taken = |owned: &Owned| {
             let memory = self.store.as_ref()?.target(&owned.target).ok()?;
             memory.taken.map(|taken| taken.fingerprint)
         };
         let needed: Vec<_> = lineage.targets.iter().filter_map(taken).collect();
-        self.keep(|store| store.prune(&lineage.name, self.config.store.keep_versions, &needed));
+        let (name, keep) = (lineage.name.clone(), self.config.store.keep_versions);
+        self.keep(move |store| store.prune(&name, keep, &needed)).await;
     }
 
     /// How long a run waits for a lock.
@@ -270,11 +273,15 @@ impl Run {
         Wait { until, stop: &self.ground.stop, say: &self.ground.say }
     }
 
-    /// Does something to the store; what fails is told and stops nothing.
-    pub fn keep(&self, act: impl FnOnce(&Store) -> anyhow::Result<()>) {
-        let Some(store) = &self.store else { return };
-        if let Err(error) = act(store) {
-            self.warn(format!("not remembered: {error:#}"));
+    /// Does something to the store, where waiting for the disk holds up nobody. What fails is told and stops nothing.
+    pub async fn keep(&self, act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static) {
+        let Some(store) = self.store.clone() else { return };
+        let kept = match tokio::task::spawn_blocking(move || act(&store)).await {
+            Ok(kept) => kept,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = kept {
+            self.warn(format!("not remembered: {}", told::text(&error)));
         }
     }
 }

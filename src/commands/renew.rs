@@ -20,7 +20,7 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     let asked = asked(flags, &lineages)?;
     run.repair(&lineages).await;
     let mut ends = walk(&run, &lineages, &asked).await;
-    run.keep(|store| store.note_renew(started));
+    run.keep(move |store| store.note_renew(started)).await;
     ends.warnings.extend(run.warnings.take());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))

@@ -3,10 +3,9 @@
 use tokio::time::Instant;
 
 use super::{LAST_WORDS, Run};
-use crate::aliyun;
+use crate::aliyun::{self, Account};
 use crate::cert::Cert;
 use crate::config::{Target, Verify};
-use crate::journal::Before;
 use crate::look::OnDisk;
 use crate::plan::{
     Asked, Lineage, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, before, standing,
@@ -28,6 +27,8 @@ pub enum Looked {
 /// A target that must be deployed: what it serves now, and why.
 #[derive(Debug)]
 pub struct OutOfStep {
+    /// The account of it.
+    pub account: Account,
     /// What it serves now.
     pub seen: TargetSeen,
     /// Why.
@@ -54,16 +55,18 @@ impl Run {
         };
         let account = match self.account(&owned.target.aliyun) {
             Ok(account) => account,
-            Err(error) => return settled(self.failed(lineage, owned, &error)),
+            Err(error) => return settled(self.failed(lineage, owned, &error).await),
         };
         let (seen, error) = look::target(&account, &owned.target, self.store.as_ref()).await;
         if let Some(error) = error {
-            return settled(self.failed(lineage, owned, &error));
+            return settled(self.failed(lineage, owned, &error).await);
         }
         let now = self.ground.clock.now();
         match standing(lineage, leaf, &disk.seen.memory, &seen, asked, now) {
-            Standing::OutOfStep(reason) => Looked::OutOfStep(Box::new(OutOfStep { seen, reason })),
-            Standing::InStep(proof) => settled(self.in_step(lineage, owned, &seen, proof)),
+            Standing::OutOfStep(reason) => {
+                Looked::OutOfStep(Box::new(OutOfStep { account, seen, reason }))
+            }
+            Standing::InStep(proof) => settled(self.in_step(lineage, owned, &seen, proof).await),
             Standing::Lagging { until } => settled(lagging(
                 lineage,
                 owned,
@@ -108,25 +111,21 @@ impl Run {
         cert: &Cert,
         out: &OutOfStep,
     ) -> Result<TargetEnd, Box<TargetEnd>> {
-        let account = self
-            .account(&owned.target.aliyun)
-            .map_err(|error| Box::new(self.failed(lineage, owned, &error)))?;
-        let deployed = deploy::deploy(&account, cert, owned).await;
-        let accepted = match deployed {
+        let accepted = match deploy::deploy(&out.account, cert, owned).await {
             Ok(accepted) => accepted,
             Err(error) if error.kind == aliyun::Kind::NotEffective => {
-                self.remember_taken(owned, cert, &out.seen.served);
+                self.remember_taken(owned, cert, &out.seen.served).await;
                 let mut end =
                     lagging(lineage, owned, &out.seen, "stored by the cloud, not in effect yet");
                 end.error = Some(cloud_error(&error));
                 return Err(Box::new(end));
             }
-            Err(error) => return Err(Box::new(self.failed(lineage, owned, &error))),
+            Err(error) => return Err(Box::new(self.failed(lineage, owned, &error).await)),
         };
-        self.remember_taken(owned, cert, &out.seen.served);
+        self.remember_taken(owned, cert, &out.seen.served).await;
         let mut end =
             TargetEnd::new(&lineage.name, owned, TargetOutcome::Deployed, out.reason.as_str());
-        end.request_id = Some(accepted.request_id);
+        end.request_id = Some(accepted.request_id).filter(|id| !id.is_empty());
         end.attempts = accepted.attempts;
         end.cert_name = Some(deploy::cert_name(owned));
         end.replaced = replaced(&out.seen.served);
@@ -135,19 +134,24 @@ impl Run {
     }
 
     /// Proves an upload.
-    pub async fn verify(&self, owned: &Owned, cert: &Cert, mut end: TargetEnd) -> TargetEnd {
+    pub async fn verify(
+        &self,
+        owned: &Owned,
+        cert: &Cert,
+        out: &OutOfStep,
+        mut end: TargetEnd,
+    ) -> TargetEnd {
         end.proof = Some(Proof::Accepted);
-        let Ok(account) = self.account(&owned.target.aliyun) else { return end };
         if owned.verify == Verify::None {
             return end;
         }
         let patience = Instant::now() + PATIENCE;
         let until = self.deadline.map_or(patience, |deadline| patience.min(deadline - LAST_WORDS));
         let wanted = cert.leaf().fingerprint;
-        match verify::readback(&account, &owned.target, wanted, until).await {
+        match verify::readback(&out.account, &owned.target, wanted, until).await {
             Verdict::Proved(proof) => {
                 end.proof = Some(proof);
-                self.remember_shown(&owned.target);
+                self.remember_shown(&owned.target).await;
             }
             Verdict::Blind(error) => {
                 end.reason = format!("{}; it cannot be read back: {}", end.reason, error.code);
@@ -175,7 +179,7 @@ impl Run {
         }
     }
 
-    fn in_step(
+    async fn in_step(
         &self,
         lineage: &Lineage,
         owned: &Owned,
@@ -184,7 +188,7 @@ impl Run {
     ) -> TargetEnd {
         if proof == Proof::Readback && seen.memory.taken.as_ref().is_some_and(|taken| !taken.shown)
         {
-            self.remember_shown(&owned.target);
+            self.remember_shown(&owned.target).await;
         }
         let mut end = TargetEnd::new(
             &lineage.name,
@@ -198,12 +202,16 @@ impl Run {
     }
 
     /// The end of a target that failed; remembered for `status`.
-    fn failed(&self, lineage: &Lineage, owned: &Owned, error: &aliyun::Error) -> TargetEnd {
+    async fn failed(&self, lineage: &Lineage, owned: &Owned, error: &aliyun::Error) -> TargetEnd {
         if owned.guessed && error.kind == aliyun::Kind::DomainNotFound {
             let why = format!("it is no CDN domain of the account `{}`", owned.target.aliyun);
             return TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
         }
-        self.keep(|store| deploy::remember_error(store, &owned.target, &error.code));
+        let (target, code) = (owned.target.clone(), error.code.clone());
+        self.keep(move |store| {
+            store.update_target(&target, |memory| memory.last_error = Some(code))
+        })
+        .await;
         let mut end =
             TargetEnd::new(&lineage.name, owned, TargetOutcome::Failed, error.code.as_str());
         end.request_id.clone_from(&error.request_id);
@@ -212,20 +220,29 @@ impl Run {
         end
     }
 
-    fn remember_taken(&self, owned: &Owned, cert: &Cert, served: &Served) {
-        let (before, now): (Before, _) = (before(served), self.ground.clock.now());
-        self.keep(|store| deploy::remember(store, owned, cert, before, now));
+    async fn remember_taken(&self, owned: &Owned, cert: &Cert, served: &Served) {
+        let taken = deploy::taken(owned, cert, before(served), self.ground.clock.now());
+        let target = owned.target.clone();
+        self.keep(move |store| {
+            store.update_target(&target, |memory| {
+                memory.taken = Some(taken);
+                memory.last_error = None;
+            })
+        })
+        .await;
     }
 
-    fn remember_shown(&self, target: &Target) {
-        self.keep(|store| {
-            store.update_target(target, |memory| {
+    async fn remember_shown(&self, target: &Target) {
+        let target = target.clone();
+        self.keep(move |store| {
+            store.update_target(&target, |memory| {
                 memory.last_error = None;
                 if let Some(taken) = &mut memory.taken {
                     taken.shown = true;
                 }
             })
-        });
+        })
+        .await;
     }
 }
 
