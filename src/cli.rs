@@ -16,6 +16,9 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// Apart from a command's own flags: they are the same everywhere.
+const GLOBAL: &str = "Options of every command";
+
 const AFTER_HELP: &str = "\
 Without a command and with RENEWED_LINEAGE set (by certbot's --deploy-hook), it is `hook`.
 
@@ -26,19 +29,26 @@ Exit status: 0 all is as it should be; 1 something failed, the next run tries ag
 #[derive(Args, Clone, Debug)]
 pub struct Global {
     /// The configuration [env: CERTFERRY_CONFIG] [default: /etc/certferry/config.toml]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
     /// Say more; twice: still more
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = GLOBAL)]
     pub verbose: u8,
     /// Say only what failed
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     pub quiet: bool,
-    /// Form of the log on stderr
-    #[arg(long, value_enum, default_value_t, value_name = "FORM", global = true)]
+    /// Form of the log on stderr: text or json
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    #[arg(value_name = "FORM", global = true, help_heading = GLOBAL)]
     pub log_format: LogFormat,
     /// Exit with 3 where something was changed and all is well
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub detailed_exit_code: bool,
 }
 
@@ -113,13 +123,13 @@ pub struct Hook {
 
 /// `deploy`.
 #[derive(Args, Clone, Debug, Default)]
-#[group(id = "what", required = true, multiple = true)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["lineage", "cert"])))]
 pub struct Deploy {
     /// A folder with fullchain.pem and privkey.pem
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key"], group = "what")]
+    #[arg(long, value_name = "DIR")]
     pub lineage: Option<PathBuf>,
     /// The chain, leaf first
-    #[arg(long, value_name = "FILE", requires = "key", group = "what")]
+    #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
     /// Its key
     #[arg(long, value_name = "FILE", requires = "cert")]
