@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::{Cli, Command, Global, Hook};
 use crate::config::Config;
 use crate::ground::{Env, Ground};
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::run::default_store;
 use crate::told;
 
@@ -60,7 +60,7 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Status(flags) => status::run(flags, &global, ground).await,
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
     };
-    ended.unwrap_or_else(Ended::refused)
+    ended.unwrap_or_else(|refusal| Ended::refused(refusal, Form::from(command.json())))
 }
 
 impl Cli {
@@ -86,11 +86,17 @@ impl Ended {
         Self { stderr, code: 2, ..Self::default() }
     }
 
-    fn refused(refusal: Refusal) -> Self {
-        match refusal {
+    /// A command that did not even begin. With `--json` that is a document too.
+    fn refused(refusal: Refusal, form: Form) -> Self {
+        let ended = match refusal {
             Refusal::Wrong(text) => Self::wrong(text),
             Refusal::Failed(error) => Self::failed(told_error(&error)),
-        }
+        };
+        let stdout = match form {
+            Form::Text => String::new(),
+            Form::Json => report::json(&Refused::of(&ended)),
+        };
+        Self { stdout, ..ended }
     }
 
     /// The end of a run with a report.
@@ -106,6 +112,20 @@ impl Ended {
             Form::Text => report.text(),
         };
         Self { stdout, stderr: report.errors(), code }
+    }
+}
+
+/// The document of a command that did not begin.
+#[derive(Debug, serde::Serialize)]
+struct Refused<'a> {
+    schema: u32,
+    ok: bool,
+    error: &'a str,
+}
+
+impl<'a> Refused<'a> {
+    fn of(ended: &'a Ended) -> Self {
+        Self { schema: report::SCHEMA, ok: false, error: ended.stderr.trim_end() }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
-use crate::cert::Cert;
+use crate::cert::{Cert, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
 use crate::config::{Config, Provider, Trust};
@@ -21,7 +21,7 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
 use crate::look::OnDisk;
-use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, renew_at};
+use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, lives_on, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
@@ -231,8 +231,33 @@ impl Run {
             (Some(leaf), _) if matches!(lineage.origin, Origin::Issued(_)) => {
                 end(CertOutcome::Kept, format!("renews from {}", minute(renew_at(leaf))))
             }
-            (_, _) => end(CertOutcome::Kept, "issued by another client".to_owned()),
+            (Some(leaf), _) => self.of_another_client(lineage, leaf),
+            (None, None) => end(CertOutcome::Kept, "issued by another client".to_owned()),
         }
+    }
+
+    /// Another client renews it; if that has stopped, nobody else might notice in time.
+    fn of_another_client(&self, lineage: &Lineage, leaf: &Leaf) -> CertificateEnd {
+        let now = self.ground.clock.now();
+        let help = "see why its ACME client does not renew it (`certbot renew --dry-run`)";
+        if leaf.not_after <= now {
+            let mut end =
+                CertificateEnd::new(lineage, Some(leaf), CertOutcome::Failed, "it has expired");
+            let what = format!(
+                "it expired at {} and has not been renewed\nhelp: {help}",
+                minute(leaf.not_after)
+            );
+            end.error = Some(ErrorEnd::of(&anyhow::anyhow!(what), "Expired"));
+            return end;
+        }
+        if !lives_on(leaf.not_before, leaf.not_after, now) {
+            self.warn(format!(
+                "{} ends at {} and has not been renewed yet\nhelp: {help}",
+                lineage.name,
+                minute(leaf.not_after)
+            ));
+        }
+        CertificateEnd::new(lineage, Some(leaf), CertOutcome::Kept, "issued by another client")
     }
 
     /// The succession grows by a leaf that was never seen.

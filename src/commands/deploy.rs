@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::hook::targets;
+use super::hook::{owned_by_config, targets};
 use super::{Ended, Form, Refusal, configured_or_not};
 use crate::cert::Cert;
 use crate::cli::{Deploy as Flags, Global};
 use crate::config::{Target, Verify};
 use crate::ground::Ground;
 use crate::look::{self, OnDisk};
-use crate::plan::{Asked, CertOutcome, Lineage, LineageSeen, Origin, Owned, ownership};
+use crate::plan::{Asked, CertOutcome, Conflict, Lineage, LineageSeen, Origin, Owned, ownership};
 use crate::report::{CertificateEnd, Ends, Report};
 use crate::run::Run;
 use crate::store::{self, Store};
@@ -27,36 +27,36 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     if let Some(why) = unwritable {
         run.warn(why);
     }
-    refuse_owned(&run, &targets)?;
+    let (targets, refused) = unowned(&run, targets);
     let (place, cert) = read(flags).await?;
     let (lineage, disk) = lineage(&place, cert, targets);
     let leaf = disk.seen.leaf.as_ref();
     let certificate = CertificateEnd::new(&lineage, leaf, CertOutcome::Kept, "given by hand");
     run.ground.say.steps(u64::try_from(lineage.targets.len()).unwrap_or(u64::MAX));
-    let targets = walk_targets(&run, &lineage, &disk, &Asked::default()).await;
+    let mut targets = walk_targets(&run, &lineage, &disk, &Asked::default()).await;
+    targets.extend(refused.iter().map(owned_by_config));
     let ends = Ends { certificates: vec![certificate], targets, warnings: run.warnings.take() };
     let report = Report::new("deploy", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
 }
 
-/// A target that the config owns would be put back by the next `renew`.
-fn refuse_owned(run: &Run, targets: &[Target]) -> Result<(), Refusal> {
+/// The targets that the config does not own, and those that it does: the next `renew` would put these back.
+fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
     let configured = ownership(&run.config, &[]).lineages;
-    let owns = |lineage: &Lineage, target: &Target| {
-        lineage.targets.iter().any(|owned| owned.target == *target)
-    };
-    let owned = targets.iter().find_map(|target| {
-        configured.iter().find(|lineage| owns(lineage, target)).map(|lineage| (target, lineage))
-    });
-    match owned {
-        None => Ok(()),
-        Some((target, lineage)) => Err(Refusal::Failed(anyhow::anyhow!(
-            "{} belongs to the certificate {} of the configuration: the next `certferry renew` would undo this\n\
-             help: take it out of that certificate's deploy list first",
-            target.domain.written,
-            lineage.name
-        ))),
+    let mut refused = Vec::new();
+    let mut free = Vec::new();
+    for target in targets {
+        let owns = |lineage: &&Lineage| lineage.targets.iter().any(|owned| owned.target == target);
+        match configured.iter().find(owns) {
+            None => free.push(target),
+            Some(owner) => refused.push(Conflict {
+                lineage: owner.name.clone(),
+                owner: owner.name.clone(),
+                target,
+            }),
+        }
     }
+    (free, refused)
 }
 
 /// Where the Cert is, and the Cert.

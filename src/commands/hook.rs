@@ -143,7 +143,7 @@ async fn keep_in_step(run: &Run, wish: &Wish) -> Result<Ends, Refusal> {
     let refused: Vec<_> =
         owners.conflicts.iter().filter(|one| one.lineage == lineage.name).collect();
     let mut ends = walk(run, std::slice::from_ref(lineage), &Asked::default()).await;
-    ends.targets.extend(refused.iter().map(|conflict| owned_by_config(conflict)));
+    ends.targets.extend(refused.iter().copied().map(owned_by_config));
     ends.targets.extend(skipped(wish, lineage, &refused));
     if lineage.targets.is_empty() && refused.is_empty() {
         ends.certificates = vec![no_target(run, wish, lineage).await];
@@ -173,7 +173,7 @@ fn tell_takeovers(run: &Run, wish: &Wish, earlier: &[Claim]) {
     }
 }
 
-fn owned_by_config(conflict: &Conflict) -> TargetEnd {
+pub(super) fn owned_by_config(conflict: &Conflict) -> TargetEnd {
     let owned = Owned {
         target: conflict.target.clone(),
         verify: crate::config::Verify::Readback,
@@ -186,7 +186,7 @@ fn owned_by_config(conflict: &Conflict) -> TargetEnd {
         code: "OwnedByAnother".to_owned(),
         message: why,
         help: format!(
-            "take it out of the certificate {} in the configuration, or out of this hook's --domain",
+            "take it out of the certificate {} in the configuration, or do not name it here",
             conflict.owner
         ),
         request_id: None,

@@ -297,7 +297,7 @@ fn a_wrong_command_line_or_config() {
         |house| house.config = source("b"),
         DEPLOY,
         1,
-        &["belongs to the certificate b"],
+        &["the configuration gives it to b"],
     );
     check("an unknown claim", |_| {}, "forget x", 2, &["`x`"]);
     check("a hook that nobody called", |_| {}, "hook", 2, &["RENEWED_LINEAGE"]);

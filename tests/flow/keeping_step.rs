@@ -215,3 +215,34 @@ fn plan_and_status_write_nothing() {
     house.run("status");
     assert!(!house.path("store").exists());
 }
+
+#[test]
+fn a_client_that_has_stopped_renewing_is_noticed() {
+    let check = |row: &str, before: i64, after: i64, code: i32, says: &str| {
+        let house = kept();
+        house.lineage("a", &Leaf { days_before: before, days_after: after, ..Leaf::new() });
+        let ended = house.run("renew");
+        assert_eq!(ended.code, code, "{row}: {}", ended.all());
+        assert!(ended.stderr.contains(says), "{row}: {}", ended.all());
+    };
+    check("long to go", 60, 30, 0, "");
+    check("six days to go", 84, 6, 0, "has not been renewed yet");
+    check("expired", 90, -1, 1, "has not been renewed");
+}
+
+#[test]
+fn json_is_one_document_whatever_happens() {
+    let check = |row: &str, config: &str, args: &str, code: i32| {
+        let mut house = House::new();
+        config.clone_into(&mut house.config);
+        let ended = house.run(args);
+        assert_eq!(ended.code, code, "{row}: {}", ended.all());
+        assert!(ended.json().is_object(), "{row}: {}", ended.all());
+    };
+    check("well", CONFIG, "renew --json", 0);
+    check("broken config", "[[raw]][x", "renew --json", 2);
+    check("no hook's call", "", "hook --json", 2);
+    check("no lineage", "", "deploy --json --lineage live/none --domain cdn.example.test", 1);
+    check("plan", CONFIG, "plan --json", 0);
+    check("status", CONFIG, "status --json", 1);
+}
