@@ -109,6 +109,7 @@ pub struct Step {
 /// Kinds of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Kind {
     /// Obtain a new Cert.
     Issue,
@@ -139,6 +140,7 @@ pub enum Standing {
 /// How it is known that a target serves a Cert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Proof {
     /// The cloud shows it.
     Readback,
@@ -149,6 +151,7 @@ pub enum Proof {
 /// How a lineage ended a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum CertOutcome {
     /// A new Cert was obtained.
     Issued,
@@ -163,6 +166,7 @@ pub enum CertOutcome {
 /// How a target ended a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum TargetOutcome {
     /// Uploaded.
     Deployed,

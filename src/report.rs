@@ -18,14 +18,17 @@ pub const SCHEMA: u32 = 1;
 
 /// The report of `renew`, `hook` and `deploy`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// Version of this document.
     pub schema: u32,
     /// The command.
     pub command: &'static str,
     /// When it began.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub started: Timestamp,
     /// When it ended.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub finished: Timestamp,
     /// All is as it should be.
     pub ok: bool,
@@ -43,6 +46,7 @@ pub struct Report {
 
 /// How a lineage ended.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CertificateEnd {
     /// Its name.
     pub name: String,
@@ -51,6 +55,7 @@ pub struct CertificateEnd {
     /// The newest leaf.
     pub fingerprint: Option<String>,
     /// Its end.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub not_after: Option<Timestamp>,
     /// How it ended.
     pub outcome: CertOutcome,
@@ -65,6 +70,7 @@ pub struct CertificateEnd {
 
 /// How a target ended.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TargetEnd {
     /// The CDN domain as the user wrote it.
     pub domain: String,
@@ -111,17 +117,20 @@ pub enum Meanwhile {
 
 /// What an upload replaced.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Replaced {
     /// The leaf.
     pub fingerprint: String,
     /// Its issuer.
     pub issuer: String,
     /// Its end.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub not_after: Timestamp,
 }
 
 /// An error as it is reported.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErrorEnd {
     /// The cloud's Code, the CA's problem type, or a word of ours.
     pub code: String,
@@ -318,5 +327,7 @@ fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

@@ -95,7 +95,7 @@ impl Source {
 
     fn is_test(&self) -> bool {
         let name = self.path.file_name().unwrap().to_str().unwrap();
-        ["tests.rs", "testing.rs", "fake.rs"].contains(&name)
+        ["tests.rs", "testing.rs", "fake.rs", "schema.rs"].contains(&name)
             || self.path.components().any(|part| part.as_os_str() == "tests")
     }
 

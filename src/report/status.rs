@@ -8,8 +8,9 @@ use super::text::{day, minute};
 
 /// The answer of `status`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
-    /// [`super::SCHEMA`].
+    /// Version of this document.
     pub schema: u32,
     /// Every lineage.
     pub certificates: Vec<StatusCertificate>,
@@ -17,6 +18,7 @@ pub struct Status {
 
 /// A lineage.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StatusCertificate {
     /// Its name.
     pub name: String,
@@ -25,10 +27,12 @@ pub struct StatusCertificate {
     /// The folder of another client.
     pub source: Option<String>,
     /// The end of the newest Cert.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub not_after: Option<Timestamp>,
     /// Its leaf.
     pub fingerprint: Option<String>,
     /// When it is renewed; none where another client does it.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub renew_at: Option<Timestamp>,
     /// Why then.
     pub renew_reason: String,
@@ -42,6 +46,7 @@ pub struct StatusCertificate {
 
 /// A target.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StatusTarget {
     /// The CDN domain as the user wrote it.
     pub domain: String,
@@ -50,6 +55,7 @@ pub struct StatusTarget {
     /// What it serves; none where HTTPS is off or it cannot be known.
     pub served_fingerprint: Option<String>,
     /// Until when.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub served_not_after: Option<Timestamp>,
     /// It serves what it should.
     pub in_step: bool,
