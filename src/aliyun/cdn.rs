@@ -154,9 +154,13 @@ impl Account {
 
 impl DomainCertificate {
     fn of(value: &Value) -> Self {
+        let certificate_pem = text(value, "ServerCertificate");
+        // Every field is optional: a certificate alone says that HTTPS is on.
+        let status_on = text(value, "ServerCertificateStatus")
+            .map_or(certificate_pem.is_some(), |status| status == "on");
         Self {
-            status_on: text(value, "ServerCertificateStatus").is_some_and(|status| status == "on"),
-            certificate_pem: text(value, "ServerCertificate"),
+            status_on,
+            certificate_pem,
             cert_name: text(value, "CertName"),
             expire_time: text(value, "CertExpireTime").and_then(|time| time.parse().ok()),
             status: text(value, "Status"),

@@ -246,3 +246,23 @@ fn json_is_one_document_whatever_happens() {
     check("plan", CONFIG, "plan --json", 0);
     check("status", CONFIG, "status --json", 1);
 }
+
+#[test]
+fn fields_that_the_cloud_leaves_out_are_borne() {
+    let check = |left_out: &[&str], proof: &str| {
+        let house = kept();
+        house.cloud.rules(|rules| {
+            rules.left_out = left_out.iter().map(|&field| field.to_owned()).collect()
+        });
+        let report = house.run("renew --json").json();
+        let end = &report["targets"][0];
+        assert_eq!(
+            (&end["outcome"], &end["proof"]),
+            (&"unchanged".into(), &proof.into()),
+            "{left_out:?}: {end:#}"
+        );
+    };
+    check(&["ServerCertificateStatus"], "readback");
+    check(&["ServerCertificate"], "accepted");
+    check(&["CertName", "CertExpireTime", "Status", "DomainName"], "readback");
+}
