@@ -3,12 +3,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use certferry::cli::{Cli, Command, Global, LogFormat};
 use certferry::ground::{Clock, Env, Ground, Progress, Say};
 use certferry::{Ended, run};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -82,8 +83,13 @@ fn progress(command: Option<&Command>, quiet: bool) -> Say {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} {elapsed}");
+    let bar = ProgressBar::new(1)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_finish(ProgressFinish::AndClear);
+    // A slow DNS may keep the number still for minutes: something must move.
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn console_width() -> u16 {
@@ -111,7 +117,7 @@ fn log(global: &Global) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match global.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => log.with_ansi(false).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
     if let Err(error) = started {

@@ -128,8 +128,13 @@ impl House {
         self.var("RENEWED_DOMAINS", names);
     }
 
-    /// Runs the program with this config. Bounded: `timeout` ends one that hangs.
+    /// Runs the program with this config.
     pub(crate) fn run(&self, args: &str) -> Ended {
+        Ended::of(&self.command(args).output().unwrap())
+    }
+
+    /// The program with this config. Bounded: `timeout` ends one that hangs.
+    pub(crate) fn command(&self, args: &str) -> Command {
         self.write("config.toml", self.config_text());
         let mut command = Command::new("timeout");
         command.args(["60", env!("CARGO_BIN_EXE_certferry")]).args(args.split_whitespace());
@@ -140,7 +145,7 @@ impl House {
         command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
-        Ended::of(&command.output().unwrap())
+        command
     }
 
     fn config_text(&self) -> String {

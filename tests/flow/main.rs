@@ -5,3 +5,4 @@ mod bad_input;
 mod hooks;
 mod house;
 mod keeping_step;
+mod terminal;
