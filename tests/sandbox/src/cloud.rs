@@ -13,8 +13,6 @@ mod alidns;
 mod answer;
 mod cdn;
 mod certificate;
-mod door;
-mod fault;
 mod gate;
 mod record;
 mod request;
@@ -26,13 +24,13 @@ mod state;
 mod tests;
 mod txt;
 
-pub use fault::Fault;
-pub use record::{Call, Ending};
+pub use record::Call;
 pub use seed::{
     Account, DEFAULT_UID, Domain, ForceSet, KeyFormat, Lag, OffShows, Rules, Seed, Zone,
 };
 pub use state::{Served, ZoneRecord};
 
+pub use crate::fault::{Ending, Fault};
 use crate::stage::Stage;
 use state::State;
 use txt::Sinks;
@@ -53,6 +51,17 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the cloud's state, whole: no call panicked")
+    }
+}
+
+/// What the domains serve, for the edge.
+#[derive(Clone)]
+pub(crate) struct Serving(Arc<Shared>);
+
+impl Serving {
+    /// The domain that serves a host name, and what it serves.
+    pub(crate) fn at(&self, host: &str) -> Option<(String, Served)> {
+        self.0.state().serving(host)
     }
 }
 
@@ -158,6 +167,11 @@ impl Cloud {
     /// The SHA-256 of the leaf that the domain serves, lower hex.
     pub fn served_fingerprint(&self, name: &str) -> Option<String> {
         self.served(name).map(|served| served.fingerprint)
+    }
+
+    /// What the cloud's edge looks at; it stays good when the cloud has stopped.
+    pub(crate) fn serving(&self) -> Serving {
+        Serving(Arc::clone(&self.shared))
     }
 
     /// A change in the console: the domain serves this chain from now on, shown at once.

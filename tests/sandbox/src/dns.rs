@@ -3,39 +3,39 @@
 //! hickory-server's catalogue answers, so that SOA, NXDOMAIN, CNAME and truncation are those of a server that others
 //! use; what stands here is the world around it: who lags, who is silent, and what was asked.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hickory_server::Server;
-use hickory_server::net::runtime::{Time, TokioRuntimeProvider};
+use hickory_server::net::runtime::Time;
 use hickory_server::net::xfer::Protocol;
 pub use hickory_server::proto::op::ResponseCode;
-use hickory_server::proto::op::{Header, HeaderCounts, Metadata};
+use hickory_server::proto::op::{Header, HeaderCounts, Metadata, OpCode};
 pub use hickory_server::proto::rr::RecordType;
-use hickory_server::proto::rr::rdata::{A, CNAME, NS, SOA, TXT};
-use hickory_server::proto::rr::{LowerName, Name, RData, Record};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use hickory_server::store::in_memory::InMemoryZoneHandler;
-use hickory_server::zone_handler::{AxfrPolicy, Catalog, MessageResponseBuilder, ZoneType};
+use hickory_server::zone_handler::{Catalog, MessageResponseBuilder};
 
 use crate::stage::Stage;
 
+mod book;
 #[cfg(test)]
 mod tests;
+mod tsig;
+mod update;
+#[cfg(test)]
+mod update_tests;
 
-/// TTL of every record, and of every 'there is none' (RFC 2308): long enough that a client which trusts a cache is seen.
-const TTL: u32 = 600;
+pub use book::Zones;
+use book::plain;
+pub use tsig::{TsigAlgorithm, TsigKey};
+pub use update::{Change, Update};
 
 /// A TCP connection without a question for so long is closed.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// How often a free port is looked for that is free on all addresses, UDP and TCP.
 const TRIES: usize = 50;
-
-/// The longest string of a TXT record (RFC 1035 section 3.3.14).
-const TXT_STRING: usize = 255;
 
 /// How one server behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ impl Dns {
             zones: Zones::named(behaviours.len()),
             behaviours: Mutex::new(behaviours.to_vec()),
             queries: Mutex::new(Vec::new()),
+            keys: Mutex::new(Vec::new()),
+            updates: Mutex::new(Vec::new()),
         });
         let served = Arc::clone(&shared);
         let stage = Stage::open("dns", move || run(sockets, served));
@@ -124,124 +126,19 @@ impl Dns {
         self.shared.queries.lock().expect("queries").clear();
     }
 
+    /// Lets a TSIG key change zones by dynamic updates (RFC 2136), sent to the first server.
+    pub fn allow(&self, key: TsigKey) {
+        self.shared.keys.lock().expect("keys").push(key);
+    }
+
+    /// Every dynamic update so far, the oldest first, refused ones too.
+    pub fn updates(&self) -> Vec<Update> {
+        self.shared.updates.lock().expect("updates").clone()
+    }
+
     /// Ends all servers.
     pub fn stop(&mut self) {
         drop(self.stage.take());
-    }
-}
-
-/// The zones and their records, shared by whoever changes them.
-#[derive(Clone)]
-pub struct Zones {
-    book: Arc<Mutex<Book>>,
-}
-
-impl Zones {
-    /// Adds an empty zone, which has its SOA, NS and the addresses of those; one that is there stays as it is.
-    pub fn add(&self, zone: &str) {
-        let mut pages = self.book().latest();
-        pages.entry(plain(zone)).or_default();
-        self.book().turn(pages);
-    }
-
-    /// Removes a zone: its names are refused from now on.
-    pub fn remove(&self, zone: &str) {
-        let mut pages = self.book().latest();
-        pages.remove(&plain(zone));
-        self.book().turn(pages);
-    }
-
-    /// Sets all values of one type (`TXT`, `CNAME`, `A`, `NS`) at a full name; none takes the record away.
-    /// Values of other types are not published.
-    pub fn set(&self, zone: &str, fqdn: &str, kind: &str, values: &[String]) {
-        let mut book = self.book();
-        let mut pages = book.latest();
-        let mut page = pages.get(&plain(zone)).map(|page| (**page).clone()).unwrap_or_default();
-        let key = (plain(fqdn), kind.to_owned());
-        match values {
-            [] => drop(page.remove(&key)),
-            values => drop(page.insert(key, values.to_vec())),
-        }
-        pages.insert(plain(zone), Arc::new(page));
-        book.turn(pages);
-    }
-
-    /// The values of one type at a full name, in any zone.
-    pub fn values(&self, fqdn: &str, kind: &str) -> Vec<String> {
-        let key = (plain(fqdn), kind.to_owned());
-        let pages = self.book().latest();
-        pages.values().filter_map(|page| page.get(&key)).flatten().cloned().collect()
-    }
-
-    fn named(servers: usize) -> Self {
-        let edition = Edition { at: Instant::now(), pages: Pages::new() };
-        Self { book: Arc::new(Mutex::new(Book { servers, editions: vec![edition] })) }
-    }
-
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().expect("the zone book, whole")
-    }
-}
-
-/// Zone -> ((full name, type) -> values).
-type Pages = BTreeMap<String, Arc<BTreeMap<(String, String), Vec<String>>>>;
-
-/// Every edition of the zones, so that a server can be behind.
-struct Book {
-    servers: usize,
-    editions: Vec<Edition>,
-}
-
-struct Edition {
-    at: Instant,
-    pages: Pages,
-}
-
-impl Book {
-    fn latest(&self) -> Pages {
-        self.editions.last().map(|edition| edition.pages.clone()).unwrap_or_default()
-    }
-
-    fn turn(&mut self, pages: Pages) {
-        self.editions.push(Edition { at: Instant::now(), pages });
-    }
-
-    /// The number of the edition that a server so far behind has; the first one it always has.
-    fn known(&self, behind: Duration) -> usize {
-        let old = |edition: &Edition| edition.at.elapsed() >= behind;
-        self.editions.iter().rposition(old).unwrap_or(0)
-    }
-
-    fn catalog(&self, number: usize) -> Catalog {
-        let mut catalog = Catalog::new();
-        for (zone, page) in &self.editions[number].pages {
-            let origin = name(zone);
-            let serial = u32::try_from(number).unwrap_or(u32::MAX);
-            let mut handler = InMemoryZoneHandler::<TokioRuntimeProvider>::empty(
-                origin.clone(),
-                ZoneType::Primary,
-                AxfrPolicy::Deny,
-            );
-            for record in self.apex(zone, serial).into_iter().chain(records(page)) {
-                handler.upsert_mut(record, serial);
-            }
-            catalog.upsert(LowerName::new(&origin), vec![Arc::new(handler)]);
-        }
-        catalog
-    }
-
-    /// SOA, NS, and the addresses of the name servers.
-    fn apex(&self, zone: &str, serial: u32) -> Vec<Record> {
-        let host = |server: usize| name(&format!("ns{}.{zone}", server + 1));
-        // Refresh, retry and expire are for secondaries, of which there are none.
-        let soa =
-            SOA::new(host(0), name(&format!("hostmaster.{zone}")), serial, 900, 300, 86_400, TTL);
-        let mut apex = vec![Record::from_rdata(name(zone), TTL, RData::SOA(soa))];
-        for server in 0..self.servers {
-            apex.push(Record::from_rdata(name(zone), TTL, RData::NS(NS(host(server)))));
-            apex.push(Record::from_rdata(host(server), TTL, RData::A(A(loopback(server)))));
-        }
-        apex
     }
 }
 
@@ -250,6 +147,8 @@ struct Shared {
     zones: Zones,
     behaviours: Mutex<Vec<Behaviour>>,
     queries: Mutex<Vec<Query>>,
+    keys: Mutex<Vec<TsigKey>>,
+    updates: Mutex<Vec<Update>>,
 }
 
 /// One server's way of answering.
@@ -281,6 +180,9 @@ impl Voice {
 
     fn note(&self, request: &Request, answer: Option<ResponseCode>) {
         let Ok(asked) = request.request_info() else { return };
+        if request.metadata.op_code != OpCode::Query {
+            return;
+        }
         self.shared.queries.lock().expect("queries").push(Query {
             server: self.server,
             name: plain(&asked.query.name().to_string()),
@@ -310,6 +212,9 @@ impl Voice {
             Behaviour::Behind(behind) => behind,
             Behaviour::Well | Behaviour::Answers(..) => Duration::ZERO,
         };
+        if request.metadata.op_code == OpCode::Update {
+            return self.update(request, reply).await;
+        }
         let catalog = self.catalog(behind);
         Some(catalog.handle_request::<R, T>(request, reply).await)
     }
@@ -364,44 +269,7 @@ async fn run(sockets: Vec<Sockets>, shared: Arc<Shared>) {
     drop(servers);
 }
 
-fn records(page: &BTreeMap<(String, String), Vec<String>>) -> Vec<Record> {
-    let mut records = Vec::new();
-    for ((fqdn, kind), values) in page {
-        // A set has each value once (RFC 2181 section 5), whatever the provider holds.
-        let values: BTreeSet<&String> = values.iter().collect();
-        let rdata = values.into_iter().filter_map(|value| rdata(kind, value));
-        records.extend(rdata.map(|rdata| Record::from_rdata(name(fqdn), TTL, rdata)));
-    }
-    records
-}
-
-fn rdata(kind: &str, value: &str) -> Option<RData> {
-    match kind {
-        "TXT" => {
-            let strings = value.as_bytes().chunks(TXT_STRING);
-            let strings = strings.map(|string| String::from_utf8_lossy(string).into_owned());
-            Some(RData::TXT(TXT::new(strings.collect())))
-        }
-        "CNAME" => Some(RData::CNAME(CNAME(name(value)))),
-        "NS" => Some(RData::NS(NS(name(value)))),
-        "A" => value.parse().ok().map(|address: Ipv4Addr| RData::A(A(address))),
-        _ => None,
-    }
-}
-
 fn loopback(server: usize) -> Ipv4Addr {
     let last = u8::try_from(server + 1).expect("fewer than 255 servers");
     Ipv4Addr::new(127, 0, 0, last)
-}
-
-fn name(text: &str) -> Name {
-    let mut name =
-        Name::from_utf8(text).unwrap_or_else(|error| panic!("DNS name {text:?}: {error}"));
-    name.set_fqdn(true);
-    name
-}
-
-/// Lower case, without the last dot.
-fn plain(name: &str) -> String {
-    name.trim_end_matches('.').to_lowercase()
 }

@@ -7,6 +7,14 @@
     reason = "test code: a broken sandbox must stop the test that uses it"
 )]
 
+pub mod ca;
 pub mod cloud;
 pub mod dns;
+pub mod edge;
+pub mod fault;
+pub mod manage;
+pub mod world;
+mod dice;
+mod door;
 mod stage;
+mod wire;

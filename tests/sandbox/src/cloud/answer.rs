@@ -1,12 +1,10 @@
 //! Answers: success and refusal, in JSON or XML, with the codes and statuses of the documents.
 
-use axum::body::Body;
-use axum::response::Response;
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, DATE};
 use serde_json::{Map, Value, json};
 
 use super::sign;
+use crate::fault::Told;
+use crate::wire::Answer;
 
 /// A code, its HTTP status and its text. Statuses by the gateway's and the CDN's error pages.
 const CODES: &[(&str, u16, &str)] = &[
@@ -120,6 +118,17 @@ impl Refusal {
         self
     }
 
+    /// What a fault tells.
+    pub(crate) fn told(told: &Told) -> Self {
+        let refusal = Self::new(told.code.as_deref().unwrap_or("InternalError"));
+        Self {
+            status: told.status.unwrap_or(refusal.status),
+            message: told.message.clone().unwrap_or(refusal.message),
+            retry_after: told.retry_after,
+            ..Self::new(&refusal.code)
+        }
+    }
+
     /// The refusal of a signature, which echoes the whole string to sign, private key and all, as the real one does.
     pub(crate) fn of_signature(code: &str, string_to_sign: &str) -> Self {
         let refusal = Self::new(code);
@@ -162,15 +171,6 @@ impl Format {
     }
 }
 
-/// An answer that is ready but for its way onto the wire.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: String,
-}
-
 impl Answer {
     /// The answer of a call that was carried out.
     pub(crate) fn success(format: Format, action: &str, id: &str, mut fields: Value) -> Self {
@@ -196,27 +196,9 @@ impl Answer {
         let body = format.write("Error", &Value::Object(fields));
         let mut answer = Self::written(refusal.status, format.content_type(), body);
         if let Some(wait) = refusal.retry_after {
-            answer.headers.push(("x-acs-retry-after", wait.to_string()));
+            answer.headers.push(("x-acs-retry-after".to_owned(), wait.to_string()));
         }
         answer
-    }
-
-    /// Any answer.
-    pub(crate) fn written(status: u16, content_type: &str, body: String) -> Self {
-        Self { status, content_type: content_type.to_owned(), headers: Vec::new(), body }
-    }
-
-    /// Onto the wire, with the cloud's own idea of the time.
-    pub(crate) fn respond(self, date: &str, body: Option<Body>) -> Response {
-        let mut response = Response::builder()
-            .status(StatusCode::from_u16(self.status).expect("a status of three digits"))
-            .header(CONTENT_TYPE, self.content_type)
-            .header(DATE, date);
-        for (name, value) in self.headers {
-            response = response.header(name, value);
-        }
-        let body = body.unwrap_or_else(|| Body::from(self.body));
-        response.body(body).expect("a response of valid headers")
     }
 }
 

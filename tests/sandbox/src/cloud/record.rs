@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::fault::Ending;
+
 /// One call as it came, secrets included: tests look for them where they must not be.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -28,17 +30,4 @@ impl Call {
     pub fn param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
-}
-
-/// How a call ended. A call struck by a fault has two ends: what it did, and what its client saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It was carried out and said so.
-    Done,
-    /// It was refused with this code and had no effect.
-    Refused(String),
-    /// A fault struck before it was carried out: it had no effect.
-    FaultBefore(String),
-    /// A fault struck after it was carried out: it had its effect, or would have been refused with the code.
-    FaultAfter(String, Option<String>),
 }

@@ -1,33 +1,25 @@
 //! One call from its bytes to its answer: read, gate, fault, effect, publication, fault, answer.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, State as Held};
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::answer::{Answer, Format, Refusal};
-use super::door::{Cut, Door};
-use super::fault::{Kind, Side, mistyped, swollen};
+use super::answer::{Format, Refusal};
 use super::gate::{self, Service};
-use super::record::{Call, Ending};
+use super::record::Call;
 use super::request::Request;
 use super::state::State;
 use super::{Shared, alidns, cdn, sign};
+use crate::door::{Cut, Door};
+use crate::fault::{Ending, Kind, Side};
+use crate::wire::{Answer, http_date};
 
 /// The largest request body; eight times the longest certificate with its key, percent-encoded.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
-
-/// The pause between two bytes of a dripping answer.
-const DRIP: Duration = Duration::from_millis(100);
 
 /// Serves until it is dropped.
 pub(crate) async fn run(listener: std::net::TcpListener, shared: Arc<Shared>) {
@@ -46,7 +38,7 @@ async fn answer(
     let latency = shared.state().rules.latency;
     tokio::time::sleep(latency).await;
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-        return html(413).respond("", None);
+        return Answer::html(413).respond("", None);
     };
     let (request, read) = Request::read(&parts, &body);
     let turn = Turn::take(&mut shared.state(), &request, read);
@@ -119,7 +111,7 @@ impl Turn {
         };
         let Some(fault) = fault else { return ending };
         self.fault = Some(fault.kind.clone());
-        Ending::FaultAfter(fault.kind.name(), refused_with(ending))
+        Ending::FaultAfter(fault.kind.name(), ending.refused_with())
     }
 
     fn succeed(&mut self, state: &State, request: &Request, mut fields: Value) {
@@ -141,27 +133,12 @@ impl Turn {
 
     async fn respond(mut self, request: &Request, cut: &Cut) -> Response {
         let Some(fault) = self.fault.take() else { return self.answer.respond(&self.date, None) };
-        let mut answer = self.answer.clone();
-        let mut body = None;
-        match fault {
-            Kind::Refuse(refusal) => answer = self.refusal(request, &echoing(refusal, request)),
-            Kind::Reset => cut.now(),
-            Kind::Silence => std::future::pending().await,
-            Kind::Drip => body = Some(drip()),
-            Kind::Html(status) => answer = html(status),
-            Kind::Empty(status) => answer = Answer::written(status, "text/plain", String::new()),
-            Kind::Truncated => {
-                answer.headers.push(("content-length", answer.body.len().to_string()));
-                body = Some(half(&answer.body));
-            }
-            Kind::Oversized => answer.body = swollen(&answer.body),
-            Kind::WrongType => answer.body = mistyped(&answer.body),
-            Kind::Redirect(location) => {
-                answer = html(307);
-                answer.headers.push(("location", location));
-            }
+        if let Kind::Refuse(told) = &fault {
+            let refusal = echoing(Refusal::told(told), request);
+            self.answer = self.refusal(request, &refusal);
+            self.answer.headers.extend(told.headers.clone());
         }
-        answer.respond(&self.date, body)
+        self.answer.struck(fault, &self.date, cut).await
     }
 }
 
@@ -174,13 +151,6 @@ fn echoing(refusal: Refusal, request: &Request) -> Refusal {
     Refusal { message: Refusal::of_signature(&refusal.code, &echo).message, ..refusal }
 }
 
-fn refused_with(ending: Ending) -> Option<String> {
-    match ending {
-        Ending::Refused(code) => Some(code),
-        Ending::Done | Ending::FaultBefore(_) | Ending::FaultAfter(..) => None,
-    }
-}
-
 /// Removes a field wherever it stands.
 fn leave_out(value: &mut Value, name: &str) {
     match value {
@@ -191,33 +161,4 @@ fn leave_out(value: &mut Value, name: &str) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-fn html(status: u16) -> Answer {
-    let page = format!("<html><head><title>{status}</title></head><body>proxy</body></html>");
-    Answer::written(status, "text/html", page)
-}
-
-/// A byte now and then, without end.
-fn drip() -> Body {
-    Body::from_stream(stream::unfold((), |()| async {
-        tokio::time::sleep(DRIP).await;
-        Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))
-    }))
-}
-
-/// The first half, then an end that the announced length contradicts.
-fn half(text: &str) -> Body {
-    let first = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
-    let first = stream::iter([Ok(first)]);
-    let end = stream::once(async {
-        // The first half must have left before the connection ends, else nothing of it does.
-        tokio::time::sleep(DRIP).await;
-        Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe))
-    });
-    Body::from_stream(first.chain(end))
-}
-
-fn http_date(at: Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

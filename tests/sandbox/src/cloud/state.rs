@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::certificate;
-use super::fault::Fault;
 use super::record::Call;
 use super::seed::{Account, Domain, Lag, Rules, Seed, Zone};
 use super::txt::Sinks;
+use crate::fault::{self, Fault};
 
 /// What a domain serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,11 +161,9 @@ impl State {
         format!("{a}-{b}-{c}-{d}-{e}")
     }
 
-    /// The fault that strikes this call. It alone counts the call for those after it.
+    /// The fault that strikes this call.
     pub(crate) fn fault_for(&mut self, action: &str, domain: &str) -> Option<Fault> {
-        self.faults
-            .iter_mut()
-            .find_map(|fault| fault.strikes(action, domain).then(|| fault.clone()))
+        fault::striking(&mut self.faults, action, &[domain.to_owned()])
     }
 
     pub(crate) fn add_domain(&mut self, domain: Domain) {
@@ -192,6 +190,16 @@ impl State {
         let domain = domain.unwrap_or_else(|| panic!("the cloud has no domain {name:?}"));
         let bound = domain.bound.clone()?;
         self.certificates.get(&(domain.uid.clone(), bound)).cloned()
+    }
+
+    /// The online domain that serves a host name, a wildcard domain (`.example.com`) where there is none of its own.
+    pub(crate) fn serving(&self, host: &str) -> Option<(String, Served)> {
+        let wildcard = host.split_once('.').map(|(_, parent)| format!(".{parent}"));
+        let names = [Some(host.to_owned()), wildcard];
+        let name = names.into_iter().flatten().find(|name| self.domains.contains_key(name))?;
+        let online = self.domains.get(&name)?.status == "online";
+        let served = self.served(&name).filter(|_| online)?;
+        Some((name, served))
     }
 
     /// What the read-back shows, which may lag; asking is what moves a lag of reads on.

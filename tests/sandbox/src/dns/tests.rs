@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use hickory_server::proto::op::{Message, MessageType, OpCode, Query as Question};
+use hickory_server::proto::rr::Record;
 
+use super::book::name;
 use super::*;
 
 fn ask(dns: &Dns, server: usize, fqdn: &str, kind: RecordType) -> Option<Message> {
