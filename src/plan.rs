@@ -441,7 +441,7 @@ fn out_of_step(
     now: Timestamp,
 ) -> Standing {
     let Served::Leaf(served) = served else {
-        return Standing::OutOfStep("HTTPS is off".to_owned());
+        return Standing::OutOfStep("HTTPS off until now".to_owned());
     };
     if served.not_after <= now {
         return Standing::OutOfStep(format!("what it serves expired at {}", served.not_after));

@@ -156,8 +156,10 @@ impl DomainCertificate {
     fn of(value: &Value) -> Self {
         let certificate_pem = text(value, "ServerCertificate");
         // Every field is optional: a certificate alone says that HTTPS is on.
-        let status_on = text(value, "ServerCertificateStatus")
-            .map_or(certificate_pem.is_some(), |status| status == "on");
+        let status_on = match text(value, "ServerCertificateStatus") {
+            Some(status) => status == "on",
+            None => certificate_pem.is_some(),
+        };
         Self {
             status_on,
             certificate_pem,

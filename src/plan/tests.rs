@@ -245,7 +245,7 @@ fn targets() {
     let old = || Some(Served::Leaf(leaf(1, 20)));
     let was = Before::Leaf(Fingerprint::of(&[1]));
     let unknown = || Some(Served::Unknown("no permission".to_owned()));
-    check("off", World { leaf: good(), ..World::default() }, &["Deploy HTTPS is off"]);
+    check("off", World { leaf: good(), ..World::default() }, &["Deploy HTTPS off until now"]);
     check(
         "earlier",
         World { leaf: good(), served: old(), succession: vec![1, 2], ..World::default() },

@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::text::{day, minute};
+use super::text::day;
 
 /// The answer of `status`.
 #[derive(Clone, Debug, Serialize)]
@@ -119,7 +119,7 @@ fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
 fn note(certificate: &StatusCertificate) -> String {
     match (&certificate.last_error, certificate.renew_at) {
         (Some(error), _) => format!("{} failures in a row: {error}", certificate.failures),
-        (None, Some(at)) => format!("renews {} ({})", minute(at), certificate.renew_reason),
+        (None, Some(at)) => format!("renews {}", day(at)),
         (None, None) => certificate.renew_reason.clone(),
     }
 }

@@ -122,7 +122,8 @@ fn target_line(end: &TargetEnd) -> String {
     });
     let why = match end.outcome {
         TargetOutcome::Unchanged => String::new(),
-        TargetOutcome::Deployed => format!("; why: {}", end.reason),
+        TargetOutcome::Deployed if end.replaced.is_some() => String::new(),
+        TargetOutcome::Deployed => format!("; {}", end.reason),
         TargetOutcome::Waiting
         | TargetOutcome::Skipped
         | TargetOutcome::Refused

@@ -62,7 +62,7 @@ fn a_failed_hook_heals_by_renew_with_no_entry_in_the_config() {
     );
     check("refused", &house.run("hook"), 1, &["InvalidCertName.TooLong", "help:"]);
     house.cloud.heal();
-    check("plan", &house.run("plan"), 0, &["deploy a -> cdn.example.test: HTTPS is off"]);
+    check("plan", &house.run("plan"), 0, &["deploy a -> cdn.example.test: HTTPS off until now"]);
     check("renew", &house.run("renew"), 0, &["cdn.example.test: deployed, read back"]);
     check("nothing to do", &house.run("renew"), 0, &["1 in step"]);
     assert!(house.cloud.served("cdn.example.test").is_some());

@@ -57,7 +57,7 @@ fn drift_heals() {
         "switched off",
         |house| house.cloud.switch_off("cdn.example.test"),
         1,
-        "why: HTTPS is off",
+        "HTTPS off until now",
     );
     check(
         "changed in the console",

@@ -147,6 +147,14 @@ impl World {
     /// # Panics
     /// When the folder cannot be written.
     pub fn config(&self, folder: &Path) -> PathBuf {
+        self.config_for(folder, &self.seed.certificates)
+    }
+
+    /// The same for other certificates than the seed's.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn config_for(&self, folder: &Path, certificates: &[Certificate]) -> PathBuf {
         fs::create_dir_all(folder).expect("the config's folder");
         let folder = folder.canonicalize().expect("the config's folder");
         let secret = self.seed.access_key_secret.as_str();
@@ -155,11 +163,11 @@ impl World {
         write(&folder.join("ca.pem"), 0o644, self.ca.tls_root_pem());
         write(&folder.join("roots.pem"), 0o644, &self.ca.roots());
         let config = folder.join("config.toml");
-        write(&config, 0o644, &self.toml(&folder));
+        write(&config, 0o644, &self.toml(&folder, certificates));
         config
     }
 
-    fn toml(&self, folder: &Path) -> String {
+    fn toml(&self, folder: &Path, certificates: &[Certificate]) -> String {
         let path = |name: &str| quoted(&folder.join(name).display().to_string());
         let mut text = format!(
             "[acme]\ndirectory = {}\ncontact = [\"ops@example.test\"]\nterms_agreed = true\nca_file = {}\n\n\
@@ -176,7 +184,7 @@ impl World {
             text += &format!("{endpoint} = {}\n", quoted(&self.cloud.url()));
         }
         text += &self.dns_toml(&path("tsig.key"));
-        for certificate in &self.seed.certificates {
+        for certificate in certificates {
             text += &certificate.toml();
         }
         text
