@@ -4,5 +4,6 @@
 mod bad_input;
 mod hooks;
 mod house;
+mod issuing;
 mod keeping_step;
 mod terminal;
