@@ -1,0 +1,146 @@
+//! Pebble, the CA that Let's Encrypt wrote for tests: Debian's of 2022 and the newest.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use serde_json::json;
+
+use super::program::{Program, find, free, home, need};
+
+/// A name that every Pebble of ours refuses.
+pub(crate) const BLOCKED: &str = "blocked.test";
+
+/// One of the Pebbles, with the flags of its own pebble-challtestsrv.
+pub(crate) struct Flavour {
+    pub(crate) name: &'static str,
+    pub(crate) pebble: PathBuf,
+    pub(crate) challtestsrv: PathBuf,
+    pub(crate) dns_flag: &'static str,
+    pub(crate) other_flags: &'static [&'static str],
+}
+
+/// How often it plays tricks.
+#[derive(Clone, Copy)]
+pub(crate) struct Tricks {
+    /// Percent of requests refused with badNonce.
+    pub(crate) bad_nonces: u8,
+}
+
+impl Tricks {
+    /// Enough that every run of some fifteen requests meets two.
+    pub(crate) const SOME: Self = Self { bad_nonces: 15 };
+    /// certbot tries a refused nonce again only once: no test of ours shall fail by that.
+    pub(crate) const NONE: Self = Self { bad_nonces: 0 };
+}
+
+/// A running Pebble.
+pub(crate) struct Pebble {
+    /// Its ACME directory.
+    pub(crate) directory: String,
+    /// The root of its own HTTPS.
+    pub(crate) tls_root: PathBuf,
+    /// The root of what it issues.
+    pub(crate) root: PathBuf,
+    program: Program,
+}
+
+/// Runs a test with each Pebble that is there.
+pub(crate) fn over_both(test: impl Fn(&Flavour)) {
+    for flavour in [debian(), newest()].into_iter().flatten() {
+        // Shown only where the test fails.
+        println!("--- {}", flavour.name);
+        test(&flavour);
+    }
+}
+
+fn debian() -> Option<Flavour> {
+    let found = find("pebble").zip(find("pebble-challtestsrv"));
+    let (pebble, challtestsrv) = need(found, "pebble", "apt-get install pebble")?;
+    Some(flavour("pebble in PATH", pebble, challtestsrv))
+}
+
+fn newest() -> Option<Flavour> {
+    let bin = home().join("bin");
+    let (pebble, challtestsrv) = (bin.join("pebble"), bin.join("pebble-challtestsrv"));
+    let found = (pebble.is_file() && challtestsrv.is_file()).then_some((pebble, challtestsrv));
+    let remedy = "GOBIN=$CERTFERRY_PEERS_HOME/bin go install github.com/letsencrypt/pebble/v2/cmd/...@v2.10.1";
+    let (pebble, challtestsrv) = need(found, "newest pebble", remedy)?;
+    Some(flavour("newest pebble", pebble, challtestsrv))
+}
+
+/// The flag for DNS changed its name; asked, so that it does not matter which Pebble a machine has in its PATH.
+fn flavour(name: &'static str, pebble: PathBuf, challtestsrv: PathBuf) -> Flavour {
+    let usage = Command::new(&challtestsrv).arg("-help").output().unwrap();
+    let old = String::from_utf8_lossy(&usage.stderr).contains("-dns01");
+    let (dns_flag, other_flags): (_, &'static [_]) =
+        if old { ("-dns01", &[]) } else { ("-dnsserver", &["-doh"]) };
+    Flavour { name, pebble, challtestsrv, dns_flag, other_flags }
+}
+
+impl Pebble {
+    /// Starts it; it asks `dns`.
+    pub(crate) fn start(flavour: &Flavour, folder: &Path, dns: SocketAddr, tricks: Tricks) -> Self {
+        let (acme, management) = (free(), free());
+        let config = json!({ "pebble": {
+            "listenAddress": acme.to_string(),
+            "managementListenAddress": management.to_string(),
+            "certificate": folder.join("tls.pem"),
+            "privateKey": folder.join("tls.key"),
+            "httpPort": free().port(),
+            "tlsPort": free().port(),
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": false,
+            "domainBlocklist": [BLOCKED],
+        }});
+        fs::write(folder.join("pebble.json"), config.to_string()).unwrap();
+        let tls_root = tls(folder);
+        let mut command = Command::new(&flavour.pebble);
+        command.arg("-config").arg(folder.join("pebble.json"));
+        command.args(["-dnsserver", &dns.to_string()]);
+        command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+        command.env("PEBBLE_WFE_NONCEREJECT", tricks.bad_nonces.to_string());
+        let program = Program::start(command, folder, "pebble").listens(&[acme, management]);
+        let root = folder.join("root.pem");
+        let url = format!("https://localhost:{}/roots/0", management.port());
+        fs::write(&root, fetch(&url, &fs::read(&tls_root).unwrap())).unwrap();
+        let directory = format!("https://localhost:{}/dir", acme.port());
+        Self { directory, tls_root, root, program }
+    }
+
+    /// How many orders it has made, by its own log.
+    pub(crate) fn orders(&self) -> usize {
+        self.program.said().matches("Added order ").count()
+    }
+}
+
+/// A root for Pebble's own HTTPS, and beside it `tls.pem` and `tls.key`; answers the root's file.
+fn tls(folder: &Path) -> PathBuf {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let root = params.self_signed(&key).unwrap();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut params = CertificateParams::new(names).unwrap();
+    params.use_authority_key_identifier_extension = true;
+    let leaf = params.signed_by(&key, &issuer).unwrap();
+    fs::write(folder.join("tls.pem"), leaf.pem()).unwrap();
+    fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
+    let file = folder.join("tls-root.pem");
+    fs::write(&file, root.pem()).unwrap();
+    file
+}
+
+fn fetch(url: &str, root: &[u8]) -> Vec<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let http = certferry::http::Http::trusting(root.to_vec());
+    let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
+    let answer = runtime.block_on(http.send(request, std::time::Duration::from_secs(10))).unwrap();
+    assert_eq!(answer.status, 200, "{url}");
+    answer.body
+}
