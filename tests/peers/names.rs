@@ -28,8 +28,7 @@ impl Names {
         for other in flavour.other_flags.iter().chain(&["-http01", "-https01", "-tlsalpn01"]) {
             command.args([other, ""]);
         }
-        let program =
-            Program::start(command, folder, "challtestsrv").listens(&[dns, management]);
+        let program = Program::start(command, folder, "challtestsrv").listens(&[dns, management]);
         Self { dns, management, _program: program }
     }
 

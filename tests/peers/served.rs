@@ -26,6 +26,14 @@ pub(crate) fn check(world: &World, api_name: &str) -> String {
     served.fingerprint
 }
 
+/// SHA-256 of the first certificate in a file, lower hex.
+pub(crate) fn fingerprint(world: &World, file: &Path) -> String {
+    let file = file.to_str().unwrap();
+    let said = openssl(world, &["x509", "-in", file, "-noout", "-fingerprint", "-sha256"]);
+    let (_, digits) = said.trim().split_once('=').unwrap();
+    digits.replace(':', "").to_lowercase()
+}
+
 fn openssl(world: &World, args: &[&str]) -> String {
     let mut command = Command::new("openssl");
     command.args(args);

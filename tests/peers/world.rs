@@ -1,6 +1,7 @@
 //! A world: a cloud that serves, a CA that issues, a DNS between them, and a configuration that knows all three.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +9,12 @@ use std::process::Command;
 use certferry_sandbox::cloud::{Account, Cloud, Domain, Seed, Zone};
 use serde_json::Value;
 
-use super::names::Names;
+use super::names::{Names, txt};
 use super::pebble::{Flavour, Pebble, Tricks};
 use super::program::{Program, Ran, run};
+
+/// The AccessKeyId of the account.
+pub(crate) const ACCESS_KEY: &str = "LTAIpeers";
 
 /// The zone and the apex of the certificate.
 pub(crate) const APEX: &str = "example.test";
@@ -35,6 +39,8 @@ pub(crate) struct World {
     pub(crate) cloud: Cloud,
     pub(crate) pebble: Pebble,
     pub(crate) names: Names,
+    /// Who is asked for TXT, by certferry and by Pebble.
+    pub(crate) dns: SocketAddr,
     folder: tempfile::TempDir,
 }
 
@@ -43,19 +49,26 @@ impl World {
     pub(crate) fn new(flavour: &Flavour, tricks: Tricks) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::start(flavour, folder.path());
-        let pebble = Pebble::start(flavour, folder.path(), names.dns, tricks);
-        Self::around(folder, names, pebble)
+        let dns = names.dns;
+        Self::asking(flavour, tricks, folder, names, dns)
     }
 
-    /// Around servers that run already.
-    pub(crate) fn around(folder: tempfile::TempDir, names: Names, pebble: Pebble) -> Self {
+    /// The same around a DNS that runs already.
+    pub(crate) fn asking(
+        flavour: &Flavour,
+        tricks: Tricks,
+        folder: tempfile::TempDir,
+        names: Names,
+        dns: SocketAddr,
+    ) -> Self {
+        let pebble = Pebble::start(flavour, folder.path(), dns, tricks);
         let seed = Seed::new()
-            .account(Account::new("LTAIpeers", "secret-of-the-peers"))
+            .account(Account::new(ACCESS_KEY, "secret-of-the-peers"))
             .zone(Zone::new(APEX))
             .challtestsrv(names.management());
         let seed = DOMAINS.iter().fold(seed, |seed, (_, api)| seed.domain(Domain::online(*api)));
         let cloud = Cloud::start(seed.domain(Domain::online(APEX)));
-        let world = Self { cloud, pebble, names, folder };
+        let world = Self { cloud, pebble, names, dns, folder };
         world.secret("aliyun", "secret-of-the-peers");
         world.configure("");
         world
@@ -87,7 +100,7 @@ path = "store"
 [trust]
 roots = "{root}"
 [aliyun.default]
-access_key_id = "LTAIpeers"
+access_key_id = "{ACCESS_KEY}"
 access_key_secret_file = "aliyun"
 cdn_endpoint = "{url}"
 dns_endpoint = "{url}"
@@ -103,7 +116,7 @@ dns_endpoint = "{url}"
 
     /// The `[dns.default]` that begins with these lines.
     pub(crate) fn access(&self, lines: &str) -> String {
-        let dns = self.names.dns;
+        let dns = self.dns;
         format!("[dns.default]\nnameservers = [\"{dns}\"]\n{lines}\n")
     }
 
@@ -141,8 +154,8 @@ dns_endpoint = "{url}"
     /// Runs it with `--json`: the report, and how it ended.
     pub(crate) fn report(&self, args: &[&str]) -> (Value, Ran) {
         let ran = self.run(&[args, &["--json"]].concat());
-        let report = serde_json::from_str(&ran.stdout)
-            .unwrap_or_else(|error| panic!("{error} in {ran:#?}"));
+        let report =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error} in {ran:#?}"));
         (report, ran)
     }
 
@@ -154,7 +167,7 @@ dns_endpoint = "{url}"
     /// The TXT values that still stand, in the zone of the cloud and in the DNS.
     pub(crate) fn txt(&self) -> Vec<String> {
         let challenge = format!("_acme-challenge.{APEX}");
-        let mut left = super::names::txt(self.names.dns, &format!("{challenge}."));
+        let mut left = txt(self.dns, &format!("{challenge}."));
         left.extend(self.cloud.txt(&challenge));
         left
     }
