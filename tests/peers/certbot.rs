@@ -1,5 +1,6 @@
 //! The real certbot issues by Pebble and calls certferry as its deploy hook; nobody reads the hook's exit status.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,13 +17,15 @@ const TARGETS: [&str; 2] = ["example.test", ".example.test"];
 struct Certbot<'a> {
     program: &'a Path,
     world: &'a World,
-    hook: String,
 }
 
+/// The real binary, as certbot's command line gets it.
+const HOOK: [&str; 2] = ["--deploy-hook", env!("CARGO_BIN_EXE_certferry")];
+
 impl Certbot<'_> {
-    /// Obtains the certificate by the two manual hooks, with certferry as deploy hook.
-    fn obtain(&self) -> Ran {
-        let Self { world, hook, .. } = self;
+    /// Obtains the certificate by the two manual hooks.
+    fn obtain(&self, deploy: &[&str]) -> Ran {
+        let world = self.world;
         let exec = world.names.exec(world.folder());
         let manual = |verb: &str| {
             let text = format!(
@@ -36,7 +39,8 @@ impl Certbot<'_> {
         args.extend(["--agree-tos", "--email", "ops@example.test", "--no-eff-email"]);
         args.extend(["--manual", "--preferred-challenges", "dns"]);
         args.extend(["--manual-auth-hook", &auth, "--manual-cleanup-hook", &cleanup]);
-        args.extend(["-d", APEX, "-d", "*.example.test", "--deploy-hook", hook]);
+        args.extend(["-d", APEX, "-d", "*.example.test"]);
+        args.extend(deploy);
         self.run(&args)
     }
 
@@ -53,6 +57,11 @@ impl Certbot<'_> {
             command.arg(format!("--{name}-dir")).arg(folder.join("certbot").join(name));
         }
         command.env("REQUESTS_CA_BUNDLE", &self.world.pebble.tls_root);
+        // certferry by its name, for the hook file.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let ours = Path::new(env!("CARGO_BIN_EXE_certferry")).parent().unwrap().to_owned();
+        let path = std::iter::once(ours).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(path).unwrap());
         command.env("NO_PROXY", "localhost").env("CERTFERRY_CONFIG", self.world.config());
         let ran = run(command, folder);
         assert_eq!(ran.code, Some(0), "certbot {args:?}: {ran:#?}");
@@ -76,8 +85,7 @@ fn over_certbot(test: impl Fn(&Certbot<'_>)) {
     let [Some(program), Some(_), Some(_)] = &found else { return };
     over_both(|flavour| {
         let world = World::new(flavour, Tricks::NONE);
-        let hook = env!("CARGO_BIN_EXE_certferry").to_owned();
-        test(&Certbot { program, world: &world, hook });
+        test(&Certbot { program, world: &world });
     });
 }
 
@@ -85,7 +93,7 @@ fn over_certbot(test: impl Fn(&Certbot<'_>)) {
 fn its_certificates_reach_the_cloud() {
     over_certbot(|certbot| {
         let world = certbot.world;
-        let ran = certbot.obtain();
+        let ran = certbot.obtain(&HOOK);
         assert!(!ran.stderr.contains("error output"), "stderr is an error to certbot: {ran:#?}");
         let first = certbot.in_step("obtained");
         let (status, ran) = world.report(&["status"]);
@@ -109,7 +117,7 @@ fn a_failed_hook_heals_with_no_entry_in_the_configuration() {
         let world = certbot.world;
         let refused = Fault::at("SetDomainServerCertificate").answer("Forbidden.RAM", 403);
         world.cloud.fault(refused.always());
-        let ran = certbot.obtain();
+        let ran = certbot.obtain(&HOOK);
         assert!(ran.stderr.contains("RAM does not allow"), "certbot shows it: {ran:#?}");
         assert!(TARGETS.iter().all(|target| world.cloud.served(target).is_none()));
         world.cloud.heal();
@@ -118,5 +126,19 @@ fn a_failed_hook_heals_with_no_entry_in_the_configuration() {
         assert_eq!(report["changed"], true, "{report:#}");
         certbot.in_step("healed");
         assert_eq!(world.pebble.orders(), 1, "certbot's own");
+    });
+}
+
+#[test]
+fn the_file_for_all_certificates_is_such_a_hook() {
+    over_certbot(|certbot| {
+        let world = certbot.world;
+        certbot.obtain(&[]);
+        assert_eq!(world.uploads(), 0);
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/certbot/certferry");
+        let hooks = world.folder().join("certbot/config/renewal-hooks/deploy");
+        script(&hooks.join("certferry"), &fs::read_to_string(ours).unwrap());
+        certbot.renew();
+        certbot.in_step("renewed");
     });
 }
