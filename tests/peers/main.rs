@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod account;
 mod certbot;
 mod knot;
 mod names;

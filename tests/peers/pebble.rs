@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::json;
@@ -22,18 +23,22 @@ pub(crate) struct Flavour {
     pub(crate) other_flags: &'static [&'static str],
 }
 
-/// How often it plays tricks.
+/// How a Pebble behaves.
 #[derive(Clone, Copy)]
 pub(crate) struct Tricks {
     /// Percent of requests refused with badNonce.
     pub(crate) bad_nonces: u8,
+    /// Key id and key that a new account must be bound to.
+    pub(crate) eab: Option<(&'static str, &'static str)>,
+    /// It offers the profiles `classic` (90 days) and `shortlived` (6 days), if it knows profiles at all.
+    pub(crate) profiles: bool,
 }
 
 impl Tricks {
-    /// Enough that every run of some fifteen requests meets two.
-    pub(crate) const SOME: Self = Self { bad_nonces: 15 };
     /// certbot tries a refused nonce again only once: no test of ours shall fail by that.
-    pub(crate) const NONE: Self = Self { bad_nonces: 0 };
+    pub(crate) const NONE: Self = Self { bad_nonces: 0, eab: None, profiles: false };
+    /// Enough bad nonces that every run of some fifteen requests meets two.
+    pub(crate) const SOME: Self = Self { bad_nonces: 15, ..Self::NONE };
 }
 
 /// A running Pebble.
@@ -44,7 +49,9 @@ pub(crate) struct Pebble {
     pub(crate) tls_root: PathBuf,
     /// The root of what it issues.
     pub(crate) root: PathBuf,
-    program: Program,
+    roots: String,
+    program: Option<Program>,
+    launch: Box<dyn Fn() -> Program>,
 }
 
 /// Runs a test with each Pebble that is there.
@@ -84,36 +91,88 @@ impl Pebble {
     /// Starts it; it asks `dns`.
     pub(crate) fn start(flavour: &Flavour, folder: &Path, dns: SocketAddr, tricks: Tricks) -> Self {
         let (acme, management) = (free(), free());
-        let config = json!({ "pebble": {
-            "listenAddress": acme.to_string(),
-            "managementListenAddress": management.to_string(),
-            "certificate": folder.join("tls.pem"),
-            "privateKey": folder.join("tls.key"),
-            "httpPort": free().port(),
-            "tlsPort": free().port(),
-            "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
-            "domainBlocklist": [BLOCKED],
-        }});
-        fs::write(folder.join("pebble.json"), config.to_string()).unwrap();
+        let config = folder.join("pebble.json");
+        fs::write(&config, configuration(folder, acme, management, tricks).to_string()).unwrap();
         let tls_root = tls(folder);
-        let mut command = Command::new(&flavour.pebble);
-        command.arg("-config").arg(folder.join("pebble.json"));
-        command.args(["-dnsserver", &dns.to_string()]);
-        command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
-        command.env("PEBBLE_WFE_NONCEREJECT", tricks.bad_nonces.to_string());
-        let program = Program::start(command, folder, "pebble").listens(&[acme, management]);
+        let (program, folder) = (flavour.pebble.clone(), folder.to_owned());
         let root = folder.join("root.pem");
-        let url = format!("https://localhost:{}/roots/0", management.port());
-        fs::write(&root, fetch(&url, &fs::read(&tls_root).unwrap())).unwrap();
+        let launch = move || {
+            let mut command = Command::new(&program);
+            command.arg("-config").arg(&config).args(["-dnsserver", &dns.to_string()]);
+            command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+            command.env("PEBBLE_WFE_NONCEREJECT", tricks.bad_nonces.to_string());
+            Program::start(command, &folder, "pebble").listens(&[acme, management])
+        };
         let directory = format!("https://localhost:{}/dir", acme.port());
-        Self { directory, tls_root, root, program }
+        let roots = format!("https://localhost:{}/roots/0", management.port());
+        let program = Some(launch());
+        let pebble = Self { directory, tls_root, root, roots, program, launch: Box::new(launch) };
+        pebble.keep_root();
+        pebble
     }
 
-    /// How many orders it has made, by its own log.
+    /// How many orders it has made since it started, by its own log.
     pub(crate) fn orders(&self) -> usize {
-        self.program.said().matches("Added order ").count()
+        let said = self.program.as_ref().map(Program::said);
+        said.unwrap_or_default().matches("Added order ").count()
     }
+
+    /// Starts it anew: it knows no account and no order any more, and has another root.
+    pub(crate) fn forget(&mut self) {
+        drop(self.program.take());
+        self.program = Some((self.launch)());
+        self.keep_root();
+    }
+
+    /// Does its directory offer profiles?
+    pub(crate) fn has_profiles(&self) -> bool {
+        let directory = self.fetch(&self.directory);
+        serde_json::from_slice::<serde_json::Value>(&directory).unwrap()["meta"]["profiles"]
+            .is_object()
+    }
+
+    fn keep_root(&self) {
+        fs::write(&self.root, self.fetch(&self.roots)).unwrap();
+    }
+
+    fn fetch(&self, url: &str) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let http = certferry::http::Http::trusting(fs::read(&self.tls_root).unwrap());
+        let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
+        // A server on this machine has answered by then, or has none.
+        let answer = runtime.block_on(http.send(request, Duration::from_secs(10))).unwrap();
+        assert_eq!(answer.status, 200, "{url}");
+        answer.body
+    }
+}
+
+fn configuration(
+    folder: &Path,
+    acme: SocketAddr,
+    management: SocketAddr,
+    tricks: Tricks,
+) -> serde_json::Value {
+    let mut config = json!({ "pebble": {
+        "listenAddress": acme.to_string(),
+        "managementListenAddress": management.to_string(),
+        "certificate": folder.join("tls.pem"),
+        "privateKey": folder.join("tls.key"),
+        "httpPort": free().port(),
+        "tlsPort": free().port(),
+        "ocspResponderURL": "",
+        "externalAccountBindingRequired": tricks.eab.is_some(),
+        "domainBlocklist": [BLOCKED],
+    }});
+    if let Some((id, key)) = tricks.eab {
+        config["pebble"]["externalAccountMACKeys"] = json!({ id: key });
+    }
+    if tricks.profiles {
+        config["pebble"]["profiles"] = json!({
+            "classic": { "description": "of 90 days", "validityPeriod": 7_776_000 },
+            "shortlived": { "description": "of 6 days", "validityPeriod": 518_400 },
+        });
+    }
+    config
 }
 
 /// A root for Pebble's own HTTPS, and beside it `tls.pem` and `tls.key`; answers the root's file.
@@ -136,13 +195,4 @@ fn tls(folder: &Path) -> PathBuf {
     let file = folder.join("tls-root.pem");
     fs::write(&file, root.pem()).unwrap();
     file
-}
-
-fn fetch(url: &str, root: &[u8]) -> Vec<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let http = certferry::http::Http::trusting(root.to_vec());
-    let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
-    let answer = runtime.block_on(http.send(request, std::time::Duration::from_secs(10))).unwrap();
-    assert_eq!(answer.status, 200, "{url}");
-    answer.body
 }

@@ -1,12 +1,13 @@
 //! Programs of others: found, started in a folder of their own, waited for, ended and reaped.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// No program of these tests needs longer to answer, also on a busy machine.
@@ -58,10 +59,10 @@ impl Program {
         rustix::process::Pid::from_child(&self.child)
     }
 
-    /// Its exit status, which it has within `limit`.
-    pub(crate) fn ends_within(&mut self, limit: Duration) -> Option<i32> {
+    /// How it ended, if it does within `limit`.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         wait_until(limit, || self.child.try_wait().unwrap().is_some());
-        self.child.try_wait().unwrap().and_then(|status| status.code())
+        self.child.try_wait().unwrap()
     }
 }
 
@@ -143,11 +144,18 @@ pub(crate) fn need<T>(found: Option<T>, what: &str, remedy: &str) -> Option<T> {
         let excepted = said("CERTFERRY_PEERS_EXCEPT").split(',').any(|one| one.trim() == what);
         let required = said("CERTFERRY_PEERS") == "require" && !excepted;
         assert!(!required, "no {what}, and CERTFERRY_PEERS=require\nhelp: {remedy}");
-        // Not by eprintln, which the test harness would swallow.
+        skipped(what, remedy);
+    }
+    found
+}
+
+/// Says once what is missing; not by eprintln, which the test harness would swallow.
+fn skipped(what: &str, remedy: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(what.to_owned()) {
         let line = format!("skipped: no {what} ({remedy})\n");
         std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
-    found
 }
 
 /// A program that Debian has under its own name, or a skip.

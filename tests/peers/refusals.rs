@@ -7,10 +7,8 @@ use serde_json::Value;
 use super::names::Names;
 use super::pebble::{BLOCKED, Tricks, over_both};
 use super::program::{need_debian, script};
-use super::world::{ACCESS_KEY, World};
+use super::world::{ACCESS_KEY, ALIDNS, World};
 use super::{knot, rfc2136};
-
-const ALIDNS: &str = "provider = \"alidns\"\naliyun = \"default\"";
 
 /// Exit 1, an error of these parts with a remedy; no TXT, no upload, no certificate, and `orders` at the CA.
 fn check(row: &str, world: &World, orders: usize, parts: &[&str]) -> Value {
@@ -37,12 +35,9 @@ fn a_ca_that_refuses_a_name() {
     over_both(|flavour| {
         let world = World::new(flavour, Tricks::SOME);
         world.certificate(ALIDNS, "ecdsa-p256");
-        let text = fs::read_to_string(world.config()).unwrap();
-        let asked = "domains = [\"example.test\", \"*.example.test\"]\nkey_type";
-        assert!(text.contains(asked));
-        let with =
-            format!("domains = [\"example.test\", \"*.example.test\", \"{BLOCKED}\"]\nkey_type");
-        fs::write(world.config(), text.replace(asked, &with)).unwrap();
+        let both = "\"example.test\", \"*.example.test\"]\nkey_type";
+        let three = format!("\"example.test\", \"*.example.test\", \"{BLOCKED}\"]\nkey_type");
+        world.amend(both, &three);
         check("blocked", &world, 0, &["the CA refused the order", BLOCKED, "rejectedIdentifier"]);
         // What the CA counted is not tried again at once.
         let (report, ran) = world.report(&["renew"]);

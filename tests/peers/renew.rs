@@ -1,13 +1,13 @@
 //! `renew` from nothing to a served certificate, in one order; then nothing to do; then what heals.
 
+use std::time::Duration;
+
 use certferry_sandbox::cloud::Fault;
 
 use super::pebble::{Tricks, over_both};
 use super::program::need_debian;
 use super::served;
-use super::world::{DOMAINS, World};
-
-const ALIDNS: &str = "provider = \"alidns\"\naliyun = \"default\"";
+use super::world::{ALIDNS, DOMAINS, World};
 
 /// One run from an empty store: issued, deployed, read back, tidied up.
 pub(crate) fn from_nothing(row: &str, world: &World) {
@@ -44,6 +44,22 @@ pub(crate) fn again(row: &str, world: &World) {
     assert_eq!((world.pebble.orders(), world.uploads()), (orders, uploads), "{row}");
 }
 
+/// Due now, because somebody says so: another certificate in the place of the first one.
+fn forced(row: &str, world: &World) {
+    let first = world.cloud.served_fingerprint("cdn.example.test");
+    let (report, ran) = world.report(&["renew", "--force"]);
+    assert_eq!(ran.code, Some(0), "{row}: {ran:#?}");
+    for (target, (_, api_name)) in report["targets"].as_array().unwrap().iter().zip(DOMAINS) {
+        assert_eq!(target["replaced"]["fingerprint"], *first.as_ref().unwrap(), "{row}");
+        let served = served::check(world, api_name);
+        assert_eq!(served, report["certificates"][0]["fingerprint"], "{row}: {target:#}");
+    }
+    assert_ne!(world.cloud.served_fingerprint("cdn.example.test"), first, "{row}");
+    assert_eq!(world.pebble.orders(), 2, "{row}");
+    let names = world.cloud.cert_names(certferry_sandbox::cloud::DEFAULT_UID);
+    assert_eq!(names.len(), DOMAINS.len(), "{row}: no heap of old ones: {names:?}");
+}
+
 #[test]
 fn by_alidns_with_every_key_type() {
     if need_debian("openssl", "openssl").is_none() {
@@ -60,6 +76,7 @@ fn by_alidns_with_every_key_type() {
             world.certificate(ALIDNS, key_type);
             from_nothing(key_type, &world);
             again(key_type, &world);
+            forced(key_type, &world);
             let served = world.cloud.served("cdn.example.test").unwrap();
             assert!(served.key_pem.starts_with(head), "{key_type}");
         }
@@ -101,5 +118,20 @@ fn a_refused_upload_heals_without_a_new_order() {
         assert_eq!(healed["targets"][1]["outcome"], "unchanged", "{healed:#}");
         assert_eq!(world.cloud.served_fingerprint("cdn.example.test").unwrap(), *issued);
         assert_eq!(world.pebble.orders(), 1);
+    });
+}
+
+#[test]
+fn two_runs_at_once_make_one_order() {
+    over_both(|flavour| {
+        let world = World::new(flavour, Tricks::SOME);
+        world.certificate(ALIDNS, "ecdsa-p256");
+        let mut runs = ["one", "other"].map(|name| world.start(&["renew"], name));
+        for run in &mut runs {
+            let status = run.ends_within(Duration::from_secs(60));
+            assert!(status.is_some_and(|status| status.success()), "{}", run.said());
+        }
+        assert_eq!(world.pebble.orders(), 1);
+        again("afterwards", &world);
     });
 }

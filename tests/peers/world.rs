@@ -23,6 +23,9 @@ pub(crate) const APEX: &str = "example.test";
 pub(crate) const DOMAINS: [(&str, &str); 2] =
     [("cdn.example.test", "cdn.example.test"), ("*.example.test", ".example.test")];
 
+/// The lines of a `[dns.default]` by the cloud's own DNS.
+pub(crate) const ALIDNS: &str = "provider = \"alidns\"\naliyun = \"default\"";
+
 /// The certificate of the configuration.
 const CERTIFICATE: &str = r#"
 [[certificate]]
@@ -114,6 +117,13 @@ dns_endpoint = "{url}"
         self.configure(&(self.access(access) + &CERTIFICATE.replace("KEY_TYPE", key_type)));
     }
 
+    /// Changes the configuration, in which `from` must stand.
+    pub(crate) fn amend(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "{from:?} is not in the configuration:\n{text}");
+        fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+
     /// The `[dns.default]` that begins with these lines.
     pub(crate) fn access(&self, lines: &str) -> String {
         let dns = self.dns;
@@ -146,9 +156,9 @@ dns_endpoint = "{url}"
         run(self.command(args), self.folder())
     }
 
-    /// Starts it beside the test.
-    pub(crate) fn start(&self, args: &[&str]) -> Program {
-        Program::start(self.command(args), self.folder(), "certferry")
+    /// Starts it beside the test; `name` is its log's.
+    pub(crate) fn start(&self, args: &[&str], name: &str) -> Program {
+        Program::start(self.command(args), self.folder(), name)
     }
 
     /// Runs it with `--json`: the report, and how it ended.
