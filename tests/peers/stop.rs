@@ -76,3 +76,32 @@ fn by_alidns_whose_values_do_not_show() {
         }
     });
 }
+
+#[test]
+fn while_what_was_proved_is_taken_away() {
+    over_both(|flavour| {
+        let world = World::new(flavour, Tricks::SOME);
+        let exec = world.exec();
+        let (calls, hold) = (world.folder().join("calls"), world.folder().join("hold"));
+        let program = world.folder().join("exec");
+        let works = fs::read_to_string(&program).unwrap();
+        // As long as the file is there, the clean-up hangs; then it fails.
+        let hangs = format!(
+            "case $1 in cleanup) while [ -e '{}' ]; do sleep 0.05; held=1; done; [ $held ] && exit 1 ;; esac",
+            hold.display()
+        );
+        script(&program, &works.replacen("case ", &format!("{hangs}\ncase "), 1));
+        fs::write(&hold, "").unwrap();
+        world.certificate(&exec, "ecdsa-p256");
+        let cleaned = || {
+            let calls = fs::read_to_string(&calls).unwrap_or_default();
+            calls.lines().filter(|line| line.starts_with("cleanup")).count()
+        };
+        let mend = || {
+            assert_eq!(world.txt().len(), 2);
+            fs::remove_file(&hold).unwrap();
+        };
+        check("SIGKILL", &world, Signal::KILL, || cleaned() == 1, mend);
+        assert_eq!(cleaned(), 3);
+    });
+}
