@@ -166,6 +166,9 @@ impl Job<'_> {
             Ok(mut order) => {
                 if order.state().status != OrderStatus::Invalid {
                     self.say("carrying on with the order of an earlier run");
+                    if order.state().status != OrderStatus::Pending {
+                        self.tidy(&known).await?;
+                    }
                     let version = known.version;
                     return Ok(Resumed::Order(Box::new(UnderWay { session, order, version, key })));
                 }
@@ -265,11 +268,17 @@ impl Job<'_> {
 
     /// An earlier run's order is of no use: what it put goes too.
     async fn abandon(&self, known: &journal::Order) -> anyhow::Result<()> {
+        self.tidy(known).await?;
+        self.forget(known.version).await
+    }
+
+    /// Takes away what an earlier run put for an order that needs no proof any more.
+    async fn tidy(&self, known: &journal::Order) -> anyhow::Result<()> {
         let prover = &self.issuer.prover;
         for left in prover.abandon(&self.certificate.name, &known.url).await? {
             self.say(&left);
         }
-        self.forget(known.version).await
+        Ok(())
     }
 
     /// The order leads nowhere: it and its key go.

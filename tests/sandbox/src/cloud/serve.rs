@@ -43,9 +43,16 @@ async fn answer(
     let (request, read) = Request::read(&parts, &body);
     let turn = Turn::take(&mut shared.state(), &request, read);
     if !turn.changed.is_empty() {
-        shared.sinks.publish(&shared, &turn.changed).await;
+        publish(&shared, &turn.changed).await;
     }
     turn.respond(&request, &cut).await
+}
+
+/// On a task of its own: a client that is killed meanwhile takes nothing of its call's effect with it.
+async fn publish(shared: &Arc<Shared>, changed: &[(String, String, String)]) {
+    let (shared, changed) = (Arc::clone(shared), changed.to_vec());
+    let published = tokio::spawn(async move { shared.sinks.publish(&shared, &changed).await });
+    published.await.expect("published");
 }
 
 /// A call that has had its effect, or not, and what is to be answered.

@@ -1,0 +1,27 @@
+//! The real certferry against programs that we did not write: Pebble, Knot, certbot, the cloud's official SDKs.
+//!
+//! A program that is missing is skipped with a visible line; with `CERTFERRY_PEERS=require` it is a failure. What
+//! cargo does not build comes from `PATH`, or from `CERTFERRY_PEERS_HOME` (default `target/peers`), as `.ci/run` fills
+//! it: `bin/` the newest Pebble, `venv/` Alibaba Cloud's SDK for Python, `node/` that for Node.js.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod account;
+mod certbot;
+mod knot;
+mod names;
+mod pebble;
+mod program;
+mod refusals;
+mod renew;
+mod rfc2136;
+mod sdk;
+mod served;
+mod stop;
+mod world;

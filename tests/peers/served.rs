@@ -1,0 +1,57 @@
+//! What the cloud serves and what lies on disk, judged by openssl.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::program::run;
+use super::world::World;
+
+/// The chain that a CDN domain serves leads to Pebble's root, and its key belongs to its leaf; answers the fingerprint.
+pub(crate) fn check(world: &World, api_name: &str) -> String {
+    let served = world.cloud.served(api_name);
+    let served = served.unwrap_or_else(|| panic!("{api_name} serves nothing"));
+    let chain = world.folder().join("served.pem");
+    let key = world.folder().join("served.key");
+    fs::write(&chain, &served.chain_pem).unwrap();
+    fs::write(&key, &served.key_pem).unwrap();
+    let chain = chain.to_str().unwrap();
+    let root = world.pebble.root.to_str().unwrap();
+    let said = openssl(world, &["verify", "-CAfile", root, "-untrusted", chain, chain]);
+    assert_eq!(said, format!("{chain}: OK\n"), "{api_name}");
+    let of_leaf = openssl(world, &["x509", "-in", chain, "-noout", "-pubkey"]);
+    let of_key = openssl(world, &["pkey", "-in", key.to_str().unwrap(), "-pubout"]);
+    assert_eq!(of_leaf, of_key, "{api_name}: its key");
+    served.fingerprint
+}
+
+/// SHA-256 of the first certificate in a file, lower hex.
+pub(crate) fn fingerprint(world: &World, file: &Path) -> String {
+    let file = file.to_str().unwrap();
+    let said = openssl(world, &["x509", "-in", file, "-noout", "-fingerprint", "-sha256"]);
+    let (_, digits) = said.trim().split_once('=').unwrap();
+    digits.replace(':', "").to_lowercase()
+}
+
+fn openssl(world: &World, args: &[&str]) -> String {
+    let mut command = Command::new("openssl");
+    command.args(args);
+    let ran = run(command, world.folder());
+    assert_eq!(ran.code, Some(0), "openssl {args:?}: {}", ran.stderr);
+    ran.stdout
+}
+
+/// Nobody else may read what lies in the folder, nor in its folders.
+pub(crate) fn private(folder: &Path) {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            private(&path);
+        } else {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
+}
