@@ -115,6 +115,7 @@ pub struct Hook {
     pub aliyun: Option<String>,
     /// End within this many seconds; what is not done by then is left to `renew`
     #[arg(long, value_name = "SECONDS", default_value_t = Hook::DEADLINE)]
+    #[arg(value_parser = clap::value_parser!(u64).range(2..=86400))]
     pub deadline: u64,
     /// The report as one JSON document on stdout
     #[arg(long)]

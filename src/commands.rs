@@ -6,7 +6,8 @@ use crate::cli::{Cli, Command, Global, Hook};
 use crate::config::Config;
 use crate::ground::{Env, Ground};
 use crate::report::{self, Report};
-use crate::run::default_store;
+use crate::run::{Run, default_store, read_at_most};
+use crate::store::Store;
 use crate::told;
 
 mod claims;
@@ -19,6 +20,9 @@ mod status;
 
 /// Where the configuration is, unless somebody says otherwise.
 const CONFIG: &str = "/etc/certferry/config.toml";
+
+/// Ten thousand certificates with ten CDN domains each fit well.
+const MOST_CONFIG: u64 = 64 * 1024 * 1024;
 
 /// How a command ended: what to print, and the exit status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,15 +153,28 @@ fn configured(global: &Global, ground: &Ground) -> Result<Option<Config>, Refusa
     let named =
         global.config.clone().or_else(|| ground.env.var("CERTFERRY_CONFIG").map(PathBuf::from));
     let file = named.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-            return Ok(None);
-        }
-        Err(error) => return Err(unreadable(&file, &error)),
-    };
+    if named.is_none() && !file.exists() {
+        return Ok(None);
+    }
+    let bytes = read_at_most(&file, MOST_CONFIG).map_err(|error| unreadable(&file, &error))?;
+    let text = String::from_utf8_lossy(&bytes);
     let file = std::path::absolute(&file).unwrap_or(file);
-    Config::read(&text, &file).map(Some).map_err(|errors| Refusal::Wrong(format!("{errors}")))
+    Config::read(&text, &file).map(Some).map_err(|errors| Refusal::Wrong(format!("{errors}\n")))
+}
+
+/// A run with what its config names.
+fn open(config: Config, store: Option<Store>, ground: Ground) -> Result<Run, Refusal> {
+    Run::new(config, store, ground).map_err(|error| Refusal::Wrong(told_error(&error)))
+}
+
+/// The account that a flag names, or the default one.
+fn account_of(config: &Config, flag: Option<&str>) -> Result<String, Refusal> {
+    let name = flag.unwrap_or("default");
+    if config.aliyun.contains_key(name) {
+        return Ok(name.to_owned());
+    }
+    let what = format!("the configuration has no [aliyun.{name}]");
+    Err(Refusal::Wrong(told::lines("error", &what, "add it, or name another by --aliyun")))
 }
 
 /// The configuration, or what is meant without one.
@@ -165,7 +182,7 @@ fn configured_or_not(global: &Global, ground: &Ground) -> Result<Config, Refusal
     Ok(configured(global, ground)?.unwrap_or_else(|| Config::without_file(default_store(ground))))
 }
 
-fn unreadable(file: &Path, error: &std::io::Error) -> Refusal {
+fn unreadable(file: &Path, error: &anyhow::Error) -> Refusal {
     Refusal::Wrong(format!(
         "error: the configuration cannot be read: {}: {error}\n  help: name it by --config FILE or CERTFERRY_CONFIG; it holds no secret and may be read by all\n",
         file.display()

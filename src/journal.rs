@@ -14,6 +14,8 @@ use crate::config::{Acme, Certificate, Target};
 pub struct LineageMemory {
     /// Fingerprints of its Certs in the order in which they came; the last is the newest.
     pub succession: Vec<Fingerprint>,
+    /// Digest of what the newest Cert was asked for.
+    pub asked: Option<String>,
     /// Issuing that failed.
     pub failures: Option<Failures>,
     /// An order under way.

@@ -51,8 +51,8 @@ use run::{Looked, Run};
 
 pub use commands::{Ended, run};
 
-/// Lineages, and targets of a lineage, walked side by side: uploads have the account's pace and issuing its own
-/// limit, so this only bounds memory.
+/// Lineages, and targets of a lineage, walked side by side. Issuing and uploading have narrower gates of their own;
+/// this bounds memory.
 const SIDE_BY_SIDE: usize = 256;
 
 /// The whole way for these lineages. Ends come in their order; one failure stops no other.
@@ -60,17 +60,13 @@ pub async fn walk(run: &Run, lineages: &[Lineage], asked: &Asked) -> Ends {
     let wanted: Vec<_> = lineages.iter().filter(|lineage| asked.wants(&lineage.name)).collect();
     let steps: usize = wanted.iter().map(|lineage| 1 + lineage.targets.len()).sum();
     run.ground.say.steps(u64::try_from(steps).unwrap_or(u64::MAX));
-    let ends: Vec<Ends> = stream::iter(wanted)
-        .map(|lineage| walk_lineage(run, lineage, asked))
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await;
-    Ends::together(ends)
+    let walks = wanted.into_iter().map(|lineage| walk_lineage(run, lineage, asked));
+    Ends::together(side_by_side(walks).await)
 }
 
 /// One lineage: look, plan, issue if it is due; then each target.
 async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
-    let disk = look::disk(lineage, &run.config, run.store.as_ref()).await;
+    let disk = run.disk(lineage).await;
     let plan = plan_certificate(run, lineage, &disk, asked);
     let (end, mut disk) = match plan.issues(&lineage.name) {
         Some(_) => issue_lineage(run, lineage, disk, asked).await,
@@ -85,28 +81,28 @@ async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
     Ends { certificates: vec![end], targets, warnings: Vec::new() }
 }
 
-/// Issues under the lineage's lock. Whoever held it may have done the work: look and plan again.
+/// Issues under the lineage's lock. Whoever held it before may have done the work: look and plan again.
 async fn issue_lineage(
     run: &Run,
     lineage: &Lineage,
     disk: OnDisk,
     asked: &Asked,
 ) -> (CertificateEnd, OnDisk) {
-    let lock = match run.lock_lineage(lineage).await {
+    let _lock = match run.lock_lineage(lineage).await {
         Ok(lock) => lock,
         Err(error) => return (run.not_issued(lineage, &disk, &error), disk),
     };
-    let mut disk =
-        if lock.waited { look::disk(lineage, &run.config, run.store.as_ref()).await } else { disk };
+    let mut disk = run.disk(lineage).await;
     let plan = plan_certificate(run, lineage, &disk, asked);
     let Some(step) = plan.issues(&lineage.name) else {
         return (run.kept(lineage, &disk, &plan), disk);
     };
     match run.issue(lineage).await {
         Ok(_cert) => {
-            let newest = look::disk(lineage, &run.config, run.store.as_ref()).await;
+            let newest = run.disk(lineage).await;
             let leaf = newest.seen.leaf.as_ref();
-            (CertificateEnd::new(lineage, leaf, CertOutcome::Issued, step.reason.as_str()), newest)
+            let reason = step.reason.as_str();
+            (CertificateEnd::new(lineage, leaf, CertOutcome::Issued, reason), newest)
         }
         Err(failure) => {
             disk.seen.tried = true;
@@ -128,7 +124,7 @@ pub(crate) async fn walk_targets(
         run.ground.say.step_done();
         end
     });
-    stream::iter(walks).buffered(SIDE_BY_SIDE).collect().await
+    side_by_side(walks).await
 }
 
 /// One target: look, plan, check, deploy, verify.
@@ -139,52 +135,73 @@ async fn walk_target(
     disk: &OnDisk,
     asked: &Asked,
 ) -> TargetEnd {
-    let Some(cert) = &disk.cert else {
-        return TargetEnd::new(
-            &lineage.name,
-            owned,
-            TargetOutcome::Skipped,
-            "there is no certificate to deploy",
-        );
-    };
-    let looked = run.look(lineage, owned, disk, asked).await;
-    let faults = check::check(cert, &owned.target.domain, &run.roots, run.ground.clock.now());
-    let mut out = match looked {
-        Looked::Settled(end) if end.outcome == TargetOutcome::Failed => {
-            return end.with_faults(told(&faults));
-        }
-        Looked::Settled(end) => return *end,
-        Looked::OutOfStep(_) if !faults.is_empty() => {
-            return TargetEnd::new(
-                &lineage.name,
-                owned,
-                TargetOutcome::Refused,
-                "our own checks forbid it",
-            )
-            .with_faults(told(&faults));
-        }
+    let out = match decide(run, lineage, owned, disk, asked).await {
         Looked::OutOfStep(out) => out,
+        Looked::Settled(end) => return *end,
     };
+    let _gate = run.upload_gate().await;
     let lock = match run.lock_target(&owned.target).await {
         Ok(lock) => lock,
         Err(why) => return TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why),
     };
-    if lock.as_ref().is_some_and(|lock| lock.waited) {
-        out = match run.look(lineage, owned, disk, asked).await {
+    // While we waited, another run may have done the work, or the lineage may have been renewed.
+    let newest = run.newest(lineage, disk).await;
+    let has_changed = newest.is_some() || lock.as_ref().is_some_and(|lock| lock.waited);
+    let disk = newest.as_ref().unwrap_or(disk);
+    let out = match has_changed {
+        false => out,
+        true => match decide(run, lineage, owned, disk, asked).await {
             Looked::OutOfStep(out) => out,
             Looked::Settled(end) => return *end,
-        };
-    }
-    let deployed = run.deploy(lineage, owned, cert, &out).await;
-    drop(lock);
+        },
+    };
+    let deployed = run.deploy(lineage, owned, &out).await;
+    drop((lock, _gate));
     match deployed {
-        Ok(end) => run.verify(owned, cert, &out, end).await,
+        Ok(end) => run.verify(owned, &out, end).await,
         Err(end) => *end,
     }
 }
 
+/// Must this target be deployed, and may it be?
+async fn decide(
+    run: &Run,
+    lineage: &Lineage,
+    owned: &Owned,
+    disk: &OnDisk,
+    asked: &Asked,
+) -> Looked {
+    let Some(cert) = &disk.cert else {
+        let why = "there is no certificate to deploy";
+        let end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+        return Looked::Settled(Box::new(end));
+    };
+    let looked = run.look(lineage, owned, cert, disk, asked).await;
+    let faults = check::check(cert, &owned.target.domain, &run.roots, run.ground.clock.now());
+    match looked {
+        Looked::Settled(end) if end.outcome == TargetOutcome::Failed => {
+            Looked::Settled(Box::new(end.with_faults(in_words(&faults))))
+        }
+        Looked::OutOfStep(_) if !faults.is_empty() => {
+            let why = "our own checks forbid it";
+            let end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Refused, why);
+            Looked::Settled(Box::new(end.with_faults(in_words(&faults))))
+        }
+        Looked::Settled(_) | Looked::OutOfStep(_) => looked,
+    }
+}
+
+/// All of them at once, up to a limit; a slow one holds back no other. Answers in their order.
+async fn side_by_side<T>(walks: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let numbered = walks.enumerate().map(|(number, walk)| async move { (number, walk.await) });
+    let mut ends: Vec<(usize, T)> =
+        stream::iter(numbered).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    ends.sort_by_key(|(number, _)| *number);
+    ends.into_iter().map(|(_, end)| end).collect()
+}
+
 /// Faults in the words of the report: each with its remedy.
-fn told(faults: &[Fault]) -> Vec<String> {
+fn in_words(faults: &[Fault]) -> Vec<String> {
     faults.iter().map(|fault| format!("{fault}\nhelp: {}", fault.help())).collect()
 }
 

@@ -1,10 +1,12 @@
 //! What is: certificates on disk, and what each target serves. It changes nothing.
 
+use std::path::Path;
+
 use crate::aliyun::{self, Account};
-use crate::cert::{Cert, Leaf};
+use crate::cert::{self, Cert, Leaf};
 use crate::config::{Config, Target};
 use crate::journal::{LineageMemory, TargetMemory, asked};
-use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen};
+use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen, Unusable};
 use crate::store::{self, Store};
 use crate::told;
 
@@ -13,48 +15,126 @@ use crate::told;
 pub struct OnDisk {
     /// The facts.
     pub seen: LineageSeen,
-    /// The Cert, if it could be read.
+    /// The Cert, if it could be read and was asked for.
     pub cert: Option<Cert>,
+    /// What people should know: a damaged file of the journal was set aside.
+    pub warning: Option<String>,
+}
+
+/// What there is to know of a target.
+#[derive(Debug)]
+pub struct AtTarget {
+    /// What it serves, and what is remembered of it.
+    pub seen: TargetSeen,
+    /// Why it is not known what it serves.
+    pub error: Option<aliyun::Error>,
+    /// What people should know: a damaged file of the journal was set aside.
+    pub warning: Option<String>,
+}
+
+impl AtTarget {
+    /// The error by which an upload would fail in the same way: then it is not even tried, and the key stays here.
+    #[must_use]
+    pub fn decisive(&self) -> Option<&aliyun::Error> {
+        self.error.as_ref().filter(|error| decides(error))
+    }
 }
 
 /// Looks at a lineage's files. What cannot be read is told in the facts: one lineage never stops another.
 pub async fn disk(lineage: &Lineage, config: &Config, store: Option<&Store>) -> OnDisk {
-    let (memory, memory_error) = remembered(lineage, store);
-    let read = match &lineage.origin {
-        Origin::Issued(_) => store.map_or(Ok(None), |store| store.live(&lineage.name)),
-        Origin::Source(folder) | Origin::Claimed { source: folder, .. } => {
-            store::read_source(folder, caller()).await.map(Some)
-        }
+    let read = match folder(lineage) {
+        None => store.map_or(Ok(None), |store| store.live(&lineage.name)),
+        Some(folder) => store::read_source(folder, caller()).await.map(Some),
     };
-    let (cert, unreadable) = match read {
-        Ok(cert) => (cert, memory_error),
-        Err(error) => (None, Some(told::text(&error))),
+    let leaf = |cert: &Cert| cert.leaf().clone();
+    let (cert, read) = match read {
+        Ok(cert) => (cert.clone(), Ok(cert.as_ref().map(leaf))),
+        Err(error) => (None, Err(error)),
     };
-    let leaf = cert.as_ref().map(|cert| cert.leaf().clone());
-    let asked = match &lineage.origin {
-        Origin::Issued(place) => asked(&config.acme, &config.certificates[*place]),
-        Origin::Source(_) | Origin::Claimed { .. } => String::new(),
-    };
-    OnDisk { seen: LineageSeen { leaf, unreadable, memory, asked, tried: false }, cert }
+    OnDisk { cert, ..facts_of(lineage, config, store, read) }
 }
 
-/// Looks at what a target serves. An error that also decides the upload comes beside.
-pub async fn target(
-    account: &Account,
-    target: &Target,
+/// The facts alone: of a lineage that we issue, the key stays unread.
+pub async fn facts(lineage: &Lineage, config: &Config, store: Option<&Store>) -> OnDisk {
+    let read = match folder(lineage) {
+        None => store.map_or(Ok(None), |store| store.live_leaf(&lineage.name)),
+        Some(folder) => {
+            store::read_source(folder, caller()).await.map(|cert| Some(cert.leaf().clone()))
+        }
+    };
+    facts_of(lineage, config, store, read)
+}
+
+/// The names of the certificate in another client's folder, if it has any that can be read.
+pub async fn names_of(folder: &Path) -> Vec<String> {
+    let cert = store::read_source(folder, caller()).await;
+    cert.map_or_else(|_| Vec::new(), |cert| cert.leaf().names.clone())
+}
+
+fn folder(lineage: &Lineage) -> Option<&Path> {
+    match &lineage.origin {
+        Origin::Issued(_) | Origin::Given => None,
+        Origin::Source(folder) | Origin::Claimed { source: folder, .. } => Some(folder),
+    }
+}
+
+fn facts_of(
+    lineage: &Lineage,
+    config: &Config,
     store: Option<&Store>,
-) -> (TargetSeen, Option<aliyun::Error>) {
-    let memory = store.map_or_else(|| Ok(TargetMemory::default()), |store| store.target(target));
+    read: anyhow::Result<Option<Leaf>>,
+) -> OnDisk {
+    let memory = store
+        .map_or_else(|| Ok(LineageMemory::default()), |store| store.lineage(&lineage.memory()));
+    let (memory, warning) = or_warning(memory);
+    let (leaf, unusable) = match read {
+        Ok(leaf) => (leaf, None),
+        Err(error) => (None, Some(unusable(&error))),
+    };
+    let asked = match &lineage.origin {
+        Origin::Issued(place) => asked(&config.acme, &config.certificates[*place]),
+        Origin::Source(_) | Origin::Claimed { .. } | Origin::Given => String::new(),
+    };
+    let seen = LineageSeen { leaf, unusable, memory, asked, tried: false };
+    OnDisk { seen, cert: None, warning }
+}
+
+/// Files that are damaged or gone stay so; anything else (no permission, no descriptor left) may be well next time.
+fn unusable(error: &anyhow::Error) -> Unusable {
+    let gone = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound)
+            || cause.is::<cert::Error>()
+    };
+    let why = told::text(error);
+    if error.chain().any(gone) { Unusable::Damaged(why) } else { Unusable::Unread(why) }
+}
+
+/// Looks at what a target serves.
+pub async fn target(account: &Account, target: &Target, store: Option<&Store>) -> AtTarget {
+    let (memory, warning) = remembered(target, store);
     let (served, error) = served(account, target).await;
-    let seen = TargetSeen { served, memory: memory.unwrap_or_default() };
-    (seen, error.filter(decides))
+    AtTarget { seen: TargetSeen { served, memory }, error, warning }
+}
+
+fn remembered(target: &Target, store: Option<&Store>) -> (TargetMemory, Option<String>) {
+    or_warning(store.map_or_else(|| Ok(TargetMemory::default()), |store| store.target(target)))
+}
+
+fn or_warning<T: Default>(remembered: anyhow::Result<T>) -> (T, Option<String>) {
+    match remembered {
+        Ok(memory) => (memory, None),
+        Err(error) => (T::default(), Some(told::text(&error))),
+    }
 }
 
 /// A target that cannot even be asked.
 #[must_use]
-pub fn unknown(target: &Target, store: Option<&Store>, error: &aliyun::Error) -> TargetSeen {
-    let memory = store.and_then(|store| store.target(target).ok()).unwrap_or_default();
-    TargetSeen { served: Served::Unknown(error.code.clone()), memory }
+pub fn unasked(target: &Target, store: Option<&Store>, error: aliyun::Error) -> AtTarget {
+    let (memory, warning) = remembered(target, store);
+    let served = Served::Unknown(error.code.clone());
+    AtTarget { seen: TargetSeen { served, memory }, error: Some(error), warning }
 }
 
 /// What a target serves, by `DescribeDomainCertificateInfo`.
@@ -82,15 +162,6 @@ pub fn caller() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn remembered(lineage: &Lineage, store: Option<&Store>) -> (LineageMemory, Option<String>) {
-    match store.map(|store| store.lineage(&lineage.name)) {
-        None => (LineageMemory::default(), None),
-        Some(Ok(memory)) => (memory, None),
-        Some(Err(error)) => (LineageMemory::default(), Some(told::text(&error))),
-    }
-}
-
-/// Would an upload fail in the same way? Then it is not even tried: the key stays here.
 fn decides(error: &aliyun::Error) -> bool {
     use aliyun::Kind;
     match error.kind {

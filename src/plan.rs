@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
-use crate::journal::{Before, Failures, LineageMemory, Taken, TargetMemory};
+use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 
+mod issuing;
 mod ownership;
 
 pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, ownership};
@@ -35,14 +36,23 @@ pub struct Seen {
 pub struct LineageSeen {
     /// The newest Cert's leaf.
     pub leaf: Option<Leaf>,
-    /// Why the files could not be read.
-    pub unreadable: Option<String>,
+    /// Why the files could not be used.
+    pub unusable: Option<Unusable>,
     /// What is remembered.
     pub memory: LineageMemory,
     /// Digest of what would be asked for now.
     pub asked: String,
     /// Issuing was tried in this run and failed.
     pub tried: bool,
+}
+
+/// Why a lineage's files could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// They are damaged or gone: a new Cert is the remedy where we issue.
+    Damaged(String),
+    /// They could not be read: no reason to issue anything.
+    Unread(String),
 }
 
 /// What a target serves, and what is remembered of it.
@@ -301,7 +311,7 @@ type Decision = (Kind, String, Option<Timestamp>);
 fn lineage_steps(lineage: &Lineage, seen: &Seen, asked: &Asked, now: Timestamp) -> Vec<Step> {
     let nothing = LineageSeen::default();
     let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
-    let issue = issue_decision(lineage, of, asked, now);
+    let issue = issuing::decision(lineage, of, asked, now);
     let fresh = matches!(issue, Some((Kind::Issue, ..)));
     let mut steps: Vec<Step> =
         issue.into_iter().map(|decision| step(lineage, None, decision)).collect();
@@ -322,87 +332,6 @@ fn step(lineage: &Lineage, owned: Option<&Owned>, decision: Decision) -> Step {
     Step { kind, certificate: lineage.name.clone(), target, reason, not_before }
 }
 
-/// Is the lineage to be issued now? Only a reason and no open wait together make it so.
-fn issue_decision(
-    lineage: &Lineage,
-    seen: &LineageSeen,
-    asked: &Asked,
-    now: Timestamp,
-) -> Option<Decision> {
-    if !matches!(lineage.origin, Origin::Issued(_)) || seen.tried {
-        return None;
-    }
-    let reason = issue_reason(lineage, seen, asked, now)?;
-    match seen
-        .memory
-        .failures
-        .as_ref()
-        .and_then(|failures| wait(failures, seen, asked, &lineage.name, now))
-    {
-        Some(not_before) => {
-            Some((Kind::Wait, format!("{reason}, but {}", tell(seen)), Some(not_before)))
-        }
-        None => Some((Kind::Issue, reason, None)),
-    }
-}
-
-fn issue_reason(
-    lineage: &Lineage,
-    seen: &LineageSeen,
-    asked: &Asked,
-    now: Timestamp,
-) -> Option<String> {
-    let Some(leaf) = &seen.leaf else {
-        return Some(match &seen.unreadable {
-            Some(why) => format!("the certificate on disk cannot be used: {why}"),
-            None => "there is no certificate yet".to_owned(),
-        });
-    };
-    if let Some(change) = names_changed(&lineage.names, &leaf.names) {
-        return Some(change);
-    }
-    if asked.forces(&lineage.name) {
-        return Some("asked for by --force".to_owned());
-    }
-    (renew_at(leaf) <= now)
-        .then(|| format!("due since {}; it ends at {}", renew_at(leaf), leaf.not_after))
-}
-
-fn names_changed(wanted: &[String], has: &[String]) -> Option<String> {
-    let lacking: Vec<&str> =
-        wanted.iter().filter(|name| !has.contains(name)).map(String::as_str).collect();
-    let extra: Vec<&str> =
-        has.iter().filter(|name| !wanted.contains(name)).map(String::as_str).collect();
-    match (lacking.is_empty(), extra.is_empty()) {
-        (true, true) => None,
-        (false, _) => Some(format!("the certificate lacks {}", lacking.join(", "))),
-        (true, false) => {
-            Some(format!("the certificate has names no longer wanted: {}", extra.join(", ")))
-        }
-    }
-}
-
-/// Until when a failure keeps the lineage from being tried. The CA's own word stands; our ladder gives way to a hand
-/// and to a changed config.
-fn wait(
-    failures: &Failures,
-    seen: &LineageSeen,
-    asked: &Asked,
-    lineage: &str,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let overridden =
-        !failures.said_by_ca && (asked.by_hand(lineage) || failures.asked != seen.asked);
-    (failures.not_before > now && !overridden).then_some(failures.not_before)
-}
-
-fn tell(seen: &LineageSeen) -> String {
-    seen.memory.failures.as_ref().map_or_else(String::new, |failures| {
-        let who = if failures.said_by_ca { "the CA asked to wait" } else { "it failed" };
-        format!("{who} ({} in a row; last: {})", failures.count, failures.error)
-    })
-}
-
 fn target_decision(
     lineage: &Lineage,
     seen: &LineageSeen,
@@ -411,7 +340,7 @@ fn target_decision(
     now: Timestamp,
 ) -> Option<Decision> {
     let Some(leaf) = &seen.leaf else {
-        return Some((Kind::Skip, "there is no certificate to deploy".to_owned(), None));
+        return Some((Kind::Skip, no_certificate(seen), None));
     };
     match standing(lineage, leaf, &seen.memory, target?, asked, now) {
         Standing::InStep(_) => None,
@@ -427,10 +356,19 @@ fn target_decision(
     }
 }
 
+fn no_certificate(seen: &LineageSeen) -> String {
+    match &seen.unusable {
+        None => "there is no certificate to deploy".to_owned(),
+        Some(Unusable::Damaged(why) | Unusable::Unread(why)) => {
+            format!("its certificate cannot be used: {why}")
+        }
+    }
+}
+
 /// An accepted upload that has never been shown may still come, while nothing else has changed.
 fn lagging(taken: &Taken, served: &Served, now: Timestamp) -> Option<Standing> {
     let until = taken.at.checked_add(LAG).ok()?;
-    let may_come = until > now && !taken.shown && taken.before == before(served);
+    let may_come = taken.at <= now && until > now && !taken.shown && taken.before == before(served);
     may_come.then_some(Standing::Lagging { until })
 }
 

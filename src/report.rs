@@ -291,7 +291,7 @@ impl Report {
         let changed = certificates.iter().any(|end| end.outcome == CertOutcome::Issued)
             || targets.iter().any(|end| {
                 end.outcome == TargetOutcome::Deployed
-                    || end.attempts > 0 && end.outcome == TargetOutcome::Waiting
+                    || end.attempts > 0 && end.proof == Some(Proof::Accepted)
             });
         Self {
             schema: SCHEMA,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
@@ -21,21 +21,25 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
 use crate::look::OnDisk;
-use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, lives_on, renew_at};
+use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, Unusable, lives_on, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
 
 pub use target::{Looked, OutOfStep};
 
-/// What is left of a deadline for telling how far we came.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How a warning begins that is told once.
+const NOT_REMEMBERED: &str = "not all of this run can be remembered";
 
 /// A hook waits no longer for another run's locks: its caller waits too.
 const HOOK_LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// Enough that slow DNS of one does not hold back the others, few enough for a CA's limits.
 const ORDERS_SIDE_BY_SIDE: usize = 8;
+
+/// Each holds a lock file and a connection: far under the 1024 descriptors that a process may have by default. At ten
+/// uploads a second it is enough for a cloud that answers after six.
+const UPLOADS_SIDE_BY_SIDE: usize = 64;
 
 /// A run.
 pub struct Run {
@@ -55,6 +59,7 @@ pub struct Run {
     accounts: RefCell<BTreeMap<String, Account>>,
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
+    uploading: Semaphore,
 }
 
 impl Run {
@@ -75,6 +80,7 @@ impl Run {
             accounts: RefCell::default(),
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
+            uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
         })
     }
 
@@ -84,9 +90,40 @@ impl Run {
         self.config.file.as_deref().and_then(Path::parent)
     }
 
-    /// Tells people something at the end of the run.
+    /// Tells people something at the end of the run, once.
     pub fn warn(&self, text: impl Into<String>) {
-        self.warnings.borrow_mut().push(text.into());
+        let (text, mut warnings) = (text.into(), self.warnings.borrow_mut());
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// What is on disk of a lineage.
+    pub async fn disk(&self, lineage: &Lineage) -> OnDisk {
+        let mut disk = look::disk(lineage, &self.config, self.store.as_ref()).await;
+        if let Some(warning) = disk.warning.take() {
+            self.warn(warning);
+        }
+        disk
+    }
+
+    /// What is on disk of a lineage now, if it is another Cert than was looked at.
+    pub async fn newest(&self, lineage: &Lineage, disk: &OnDisk) -> Option<OnDisk> {
+        if lineage.origin == Origin::Given {
+            return None;
+        }
+        let mut newest = self.disk(lineage).await;
+        let fingerprint = |disk: &OnDisk| disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
+        if fingerprint(&newest) == fingerprint(disk) {
+            return None;
+        }
+        self.remember_succession(lineage, &mut newest).await;
+        Some(newest)
+    }
+
+    /// Waits for a place among the uploads.
+    pub async fn upload_gate(&self) -> Option<SemaphorePermit<'_>> {
+        self.uploading.acquire().await.ok()
     }
 
     /// The account of this name, opened at its first use.
@@ -104,10 +141,10 @@ impl Run {
 
     fn open_account(&self, name: &str) -> Result<Account, aliyun::Error> {
         let config = self.config.aliyun.get(name).ok_or_else(|| unknown_account(name))?;
-        let locks = self.store.as_ref().map(Store::locks_folder);
+        let locks = self.store.as_ref().and_then(Store::locks_folder);
         let account =
             Account::open(name, config, self.base(), self.http.clone(), &self.ground, locks)?;
-        Ok(account.until(self.deadline.map(|deadline| deadline - LAST_WORDS)))
+        Ok(account.until(self.deadline))
     }
 
     /// Takes away the TXT values that killed runs left, but for those of orders that will be carried on.
@@ -222,8 +259,8 @@ impl Run {
             let until = step.not_before.map_or_else(String::new, minute);
             return end(CertOutcome::Waiting, format!("{}; not before {until}", step.reason));
         }
-        match (leaf, &disk.seen.unreadable) {
-            (None, Some(why)) => {
+        match (leaf, &disk.seen.unusable) {
+            (None, Some(Unusable::Damaged(why) | Unusable::Unread(why))) => {
                 let mut failed = end(CertOutcome::Failed, "its files cannot be used".to_owned());
                 failed.error = Some(ErrorEnd::of(&anyhow::anyhow!("{why}"), "source"));
                 failed
@@ -269,7 +306,7 @@ impl Run {
             return;
         }
         disk.seen.memory.succession.push(fingerprint);
-        let name = lineage.name.clone();
+        let name = lineage.memory();
         self.keep(move |store| {
             store.update_lineage(&name, |memory| {
                 if !memory.succession.contains(&fingerprint) {
@@ -287,6 +324,10 @@ impl Run {
             memory.taken.map(|taken| taken.fingerprint)
         };
         let needed: Vec<_> = lineage.targets.iter().filter_map(taken).collect();
+        let Some(store) = &self.store else { return };
+        // Another run may be at work in the lineage's versions; it prunes when it is done.
+        let at_once = Wait { until: Some(Instant::now()), ..self.lock_wait() };
+        let Ok(_lock) = store.lock_lineage(&lineage.name, at_once).await else { return };
         let (name, keep) = (lineage.name.clone(), self.config.store.keep_versions);
         self.keep(move |store| store.prune(&name, keep, &needed)).await;
     }
@@ -306,27 +347,33 @@ impl Run {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = kept {
-            self.warn(format!("not remembered: {}", told::text(&error)));
+            self.warn_of_store(&error);
+        }
+    }
+
+    /// A store that cannot be written to is told once: it is the same for every target.
+    fn warn_of_store(&self, error: &anyhow::Error) {
+        let is_told =
+            self.warnings.borrow().iter().any(|warning| warning.starts_with(NOT_REMEMBERED));
+        if !is_told {
+            self.warn(format!("{NOT_REMEMBERED}: {}", told::text(error)));
         }
     }
 }
 
-/// The folder of a run without a configured one.
+/// The folder of a run without a configured one. Root has one place, whoever calls: a hook's claim must be where the
+/// timer looks for it.
 #[must_use]
 pub fn default_store(ground: &Ground) -> PathBuf {
-    if let Some(given) = ground.env.var("STATE_DIRECTORY") {
-        return PathBuf::from(given);
-    }
     if look::caller() == 0 {
         return PathBuf::from("/var/lib/certferry");
     }
-    let home = || {
-        ground
-            .env
-            .var("HOME")
-            .map_or_else(|| PathBuf::from("."), |home| Path::new(home).join(".local/state"))
+    let home = || ground.env.var("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let of_user = || {
+        ground.env.var("XDG_STATE_HOME").map_or_else(|| home().join(".local/state"), PathBuf::from)
     };
-    ground.env.var("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("certferry")
+    let of_unit = ground.env.var("STATE_DIRECTORY").and_then(|list| list.split(':').next());
+    of_unit.map_or_else(|| of_user().join("certferry"), PathBuf::from)
 }
 
 fn roots(trust: &Trust) -> anyhow::Result<Roots> {
@@ -338,13 +385,30 @@ fn roots(trust: &Trust) -> anyhow::Result<Roots> {
     }
 }
 
+/// The system's whole list is a quarter of this.
+const MOST_ROOTS: u64 = 4 * 1024 * 1024;
+
 fn read_roots(file: &Path, said_by: &str) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| {
+    read_at_most(file, MOST_ROOTS).with_context(|| {
         format!(
             "{said_by} cannot be read: {}\nhelp: name a PEM file that certferry may read",
             file.display()
         )
     })
+}
+
+/// A regular file, if it is not larger than `most` bytes.
+///
+/// # Errors
+/// It cannot be read, is no regular file, or is larger.
+pub fn read_at_most(file: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read;
+    let facts = std::fs::metadata(file)?;
+    anyhow::ensure!(facts.is_file(), "it is no regular file");
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(u64::try_from(bytes.len())? <= most, "it is larger than {most} bytes");
+    Ok(bytes)
 }
 
 fn system_roots() -> anyhow::Result<Roots> {

@@ -79,9 +79,16 @@ impl Store {
         &self.root
     }
 
-    /// The folder of the lock files.
+    /// The folder of the lock files; none in a store that is open for reading: it locks nothing.
     #[must_use]
-    pub fn locks_folder(&self) -> PathBuf {
+    pub fn locks_folder(&self) -> Option<PathBuf> {
+        match self.access {
+            Access::Whole => Some(self.locks()),
+            Access::Reading => None,
+        }
+    }
+
+    fn locks(&self) -> PathBuf {
         self.root.join("locks")
     }
 

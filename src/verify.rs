@@ -26,8 +26,8 @@ pub enum Verdict {
     Proved(Proof),
     /// It may not be looked at: the cloud's acceptance is all there is.
     Blind(aliyun::Error),
-    /// It did not show the new leaf in time.
-    NotYet,
+    /// It did not show the new leaf in time; the last look.
+    NotYet(Served),
 }
 
 /// Looks at `target` until it shows `wanted` or `until` is over.
@@ -37,19 +37,20 @@ pub async fn readback(
     wanted: Fingerprint,
     until: Instant,
 ) -> Verdict {
+    let account = account.until(Some(until));
     let mut pause = FIRST_PAUSE;
     loop {
-        match look::served(account, target).await {
+        let served = match look::served(&account, target).await {
             (Served::Leaf(leaf), _) if leaf.fingerprint == wanted => {
                 return Verdict::Proved(Proof::Readback);
             }
             (Served::Unknown(_), Some(error)) if !error.retryable() => {
                 return Verdict::Blind(error);
             }
-            (Served::Leaf(_) | Served::Off | Served::Unknown(_), _) => {}
-        }
+            (served, _) => served,
+        };
         if Instant::now() + pause >= until {
-            return Verdict::NotYet;
+            return Verdict::NotYet(served);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

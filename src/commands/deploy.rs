@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::hook::{owned_by_config, targets};
-use super::{Ended, Form, Refusal, configured_or_not};
+use super::{Ended, Form, Refusal, account_of, configured_or_not, open};
 use crate::cert::Cert;
 use crate::cli::{Deploy as Flags, Global};
-use crate::config::{Target, Verify};
+use crate::config::Target;
 use crate::ground::Ground;
 use crate::look::{self, OnDisk};
 use crate::plan::{Asked, CertOutcome, Conflict, Lineage, LineageSeen, Origin, Owned, ownership};
@@ -18,12 +18,12 @@ use crate::walk_targets;
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let started = ground.clock.now();
     let config = configured_or_not(global, &ground)?;
-    let aliyun = flags.aliyun.as_deref().unwrap_or("default");
-    let targets = targets(&flags.domains, aliyun)?;
+    let aliyun = account_of(&config, flags.aliyun.as_deref())?;
+    let targets = targets(&flags.domains, &aliyun)?;
     let store = Store::open(&config.store.path);
     let unwritable =
         store.as_ref().err().map(|error| format!("the upload will not be remembered: {error:#}"));
-    let run = Run::new(config, store.ok(), ground)?;
+    let run = open(config, store.ok(), ground)?;
     if let Some(why) = unwritable {
         run.warn(why);
     }
@@ -51,6 +51,7 @@ fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
             None => free.push(target),
             Some(owner) => refused.push(Conflict {
                 lineage: owner.name.clone(),
+                claim: owner.name.clone(),
                 owner: owner.name.clone(),
                 target,
             }),
@@ -75,17 +76,15 @@ async fn read(flags: &Flags) -> anyhow::Result<(PathBuf, Cert)> {
 
 fn lineage(place: &Path, cert: Cert, targets: Vec<Target>) -> (Lineage, OnDisk) {
     let leaf = cert.leaf().clone();
-    let owned =
-        |target| Owned { target, verify: Verify::Readback, cert_name: None, guessed: false };
     let name = place
         .file_name()
         .map_or_else(|| leaf.fingerprint.short(), |name| name.to_string_lossy().into_owned());
     let lineage = Lineage {
         name,
         names: leaf.names.clone(),
-        origin: Origin::Source(place.to_owned()),
-        targets: targets.into_iter().map(owned).collect(),
+        origin: Origin::Given,
+        targets: targets.into_iter().map(Owned::plain).collect(),
     };
     let seen = LineageSeen { leaf: Some(leaf), ..LineageSeen::default() };
-    (lineage, OnDisk { seen, cert: Some(cert) })
+    (lineage, OnDisk { seen, cert: Some(cert), warning: None })
 }

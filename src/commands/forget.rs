@@ -1,26 +1,28 @@
 //! `forget`: drops a claim, or one CDN domain of it.
 
 use super::hook::bad_domain;
-use super::{Ended, Refusal, claims, configured_or_not};
+use super::{Ended, Refusal, claims, configured_or_not, open};
 use crate::cli::{Forget, Global};
 use crate::config::CdnDomain;
 use crate::ground::Ground;
 use crate::journal::Claim;
 use crate::plan::{Lineage, Origin, ownership};
-use crate::run::Run;
 use crate::store::Store;
 
 pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
-    let run = Run::new(config, Some(store.clone()), ground)?;
+    let run = open(config, Some(store.clone()), ground)?;
     let stored = claims::stored(&run)?;
     let lineages = ownership(&run.config, &stored).lineages;
     let claim = find(&flags.name, &stored, &lineages)?;
     let said = match &flags.domain {
         None => {
             store.drop_claim(&claim.client, &claim.source)?;
-            format!("{}: forgotten; what its CDN domains serve stays as it is\n", flags.name)
+            format!(
+                "{}: forgotten, until its hook is called again; what its CDN domains serve stays as it is\n",
+                flags.name
+            )
         }
         Some(domain) => {
             let rest = without(claim, domain)?;
@@ -28,7 +30,10 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
                 true => store.drop_claim(&claim.client, &claim.source)?,
                 false => store.put_claim(&rest)?,
             }
-            format!("{}: {domain} forgotten; what it serves stays as it is\n", flags.name)
+            format!(
+                "{}: {domain} forgotten, until the hook names it again; what it serves stays as it is\n",
+                flags.name
+            )
         }
     };
     Ok(Ended { stdout: said, ..Ended::default() })
@@ -39,7 +44,7 @@ fn find<'a>(name: &str, claims: &'a [Claim], lineages: &[Lineage]) -> Result<&'a
     let source = lineages.iter().find(|lineage| lineage.name == name).and_then(|lineage| {
         match &lineage.origin {
             Origin::Claimed { client, source } => Some((client, source)),
-            Origin::Issued(_) | Origin::Source(_) => None,
+            Origin::Issued(_) | Origin::Source(_) | Origin::Given => None,
         }
     });
     let known = |claim: &&Claim| {

@@ -5,14 +5,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Ended, Form, Refusal, claims, configured_or_not, told_error};
+use super::claims::LeftOut;
+use super::{Ended, Form, Refusal, account_of, claims, configured_or_not, open, told_error};
 use crate::cli::{Global, Hook as Flags};
 use crate::config::{CdnDomain, Certificate, Config, Target};
 use crate::ground::Ground;
 use crate::hook::{self, Event};
 use crate::journal::Claim;
 use crate::look;
-use crate::plan::{Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOutcome, ownership};
+use crate::plan::{
+    Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOutcome, Unusable, ownership,
+};
 use crate::report::{CertificateEnd, Ends, ErrorEnd, Meanwhile, Report, TargetEnd};
 use crate::run::Run;
 use crate::store::Store;
@@ -20,6 +23,9 @@ use crate::{told, walk};
 
 /// A timer that has not run for two days does not run: it is set to every hour.
 const TIMER_RUNS: SignedDuration = SignedDuration::from_hours(48);
+
+/// What is left of the deadline for telling how far we came.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the hook was asked to do.
 struct Wish {
@@ -29,6 +35,8 @@ struct Wish {
     claim: Option<Claim>,
     /// The account of guessed targets.
     aliyun: String,
+    /// Names of the certificate that cannot be CDN domains.
+    no_domains: Vec<String>,
 }
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
@@ -37,49 +45,89 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let event = hook::certbot(|name| ground.env.var(name))
         .map_err(|error| Refusal::Wrong(told_error(&error.into())))?;
     let config = configured_or_not(global, &ground)?;
-    let wish = wish(flags, event, &config, started)?;
-    let (store, forgotten) = remember(&config, wish.claim.as_ref());
-    let mut run = Run::new(config, store, ground)?;
-    run.deadline = Some(deadline);
-    let remembered = forgotten.is_none();
-    if let Some(why) = forgotten {
+    let (store, unwritable) = store_of(&config);
+    let mut run = open(config, store, ground)?;
+    run.deadline = Some(deadline - LAST_WORDS);
+    let wish = wish(&run, flags, event, started).await?;
+    let forgotten = remember(&run, &wish, unwritable);
+    if let Some(why) = &forgotten {
         run.warn(format!("not remembered, so `certferry renew` will not keep it in step: {why}"));
     }
-    let ends = keep_in_step(&run, &wish).await?;
+    let ends = match tokio::time::timeout_at(deadline, keep_in_step(&run, &wish)).await {
+        Ok(ends) => ends,
+        Err(_over) => not_in_time(&wish),
+    };
     let ends = hand_over(&run, ends);
     let mut report = Report::new("hook", started, run.ground.clock.now(), ends);
-    report.remembered = Some(remembered);
+    report.remembered = Some(forgotten.is_none());
     Ok(Ended::of(&report, global, Form::from(flags.json)))
 }
 
-/// What this call means, by the flags, then the config, then the certificate's names.
-fn wish(flags: &Flags, mut event: Event, config: &Config, now: Timestamp) -> Result<Wish, Refusal> {
-    let aliyun = flags.aliyun.clone().unwrap_or_else(|| "default".to_owned());
-    if !config.aliyun.contains_key(&aliyun) {
-        return Err(Refusal::Wrong(format!(
-            "error: the configuration has no [aliyun.{aliyun}]\n  help: add it, or name another by --aliyun\n"
-        )));
+/// The store, if only for reading; and why it cannot be written to. That never stops the upload.
+fn store_of(config: &Config) -> (Option<Store>, Option<anyhow::Error>) {
+    match Store::open(&config.store.path) {
+        Ok(store) => (Some(store), None),
+        Err(error) => (Store::existing(&config.store.path).ok().flatten(), Some(error)),
     }
-    let configured = configured_lineage(config, &event);
+}
+
+/// What this call means: by the flags, then the config, then an earlier call that named targets, then the
+/// certificate's names.
+async fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wish, Refusal> {
+    let aliyun = account_of(&run.config, flags.aliyun.as_deref())?;
+    let configured = configured_lineage(&run.config, &event);
     if let Some(source) = configured.and_then(|certificate| certificate.source.clone()) {
         event.source = source;
     }
     if configured.is_some() && flags.domains.is_empty() {
-        return Ok(Wish { event, claim: None, aliyun });
+        return Ok(Wish { event, claim: None, aliyun, no_domains: Vec::new() });
     }
-    let guessed = flags.domains.is_empty();
-    let wanted = if guessed { &event.names } else { &flags.domains };
-    let targets = targets(wanted, &aliyun)?;
-    let claim = Claim {
+    let earlier = claims::stored(run).unwrap_or_default().into_iter();
+    let earlier =
+        { earlier }.find(|old| (old.client.as_str(), &old.source) == (event.client, &event.source));
+    if !flags.domains.is_empty() {
+        let targets = targets(&flags.domains, &aliyun)?;
+        let claim = Claim { targets, guessed: false, ..claim(&event, now) };
+        return Ok(Wish { event, claim: Some(claim), aliyun, no_domains: Vec::new() });
+    }
+    if let Some(named) = earlier.as_ref().filter(|old| !old.guessed) {
+        let claim = Claim { targets: named.targets.clone(), guessed: false, ..claim(&event, now) };
+        return Ok(Wish { event, claim: Some(claim), aliyun, no_domains: Vec::new() });
+    }
+    Ok(guess(event, earlier, aliyun, now).await)
+}
+
+/// The certificate's names stand for its targets. Called by hand, nobody tells the names: then its file does.
+async fn guess(mut event: Event, earlier: Option<Claim>, aliyun: String, now: Timestamp) -> Wish {
+    if event.names.is_empty() {
+        event.names = look::names_of(&event.source).await;
+    }
+    if let (true, Some(earlier)) = (event.names.is_empty(), earlier) {
+        let claim = Claim { at: now, ..earlier };
+        return Wish { event, claim: Some(claim), aliyun, no_domains: Vec::new() };
+    }
+    let mut targets = Vec::new();
+    let mut no_domains = Vec::new();
+    for name in &event.names {
+        match CdnDomain::read(name) {
+            Ok(domain) => targets.push(Target { aliyun: aliyun.clone(), domain }),
+            Err(_) => no_domains.push(name.clone()),
+        }
+    }
+    let claim = Claim { targets, guessed: true, ..claim(&event, now) };
+    Wish { event, claim: Some(claim), aliyun, no_domains }
+}
+
+fn claim(event: &Event, now: Timestamp) -> Claim {
+    Claim {
         client: event.client.to_owned(),
         source: event.source.clone(),
         name: event.name.clone(),
         names: event.names.clone(),
-        targets,
-        guessed,
+        targets: Vec::new(),
+        guessed: true,
         at: now,
-    };
-    Ok(Wish { event, claim: Some(claim), aliyun })
+    }
 }
 
 /// The certificate of the config that is this lineage: by its folder, else a `source` of the same name.
@@ -101,70 +149,71 @@ pub(super) fn targets(wanted: &[String], aliyun: &str) -> Result<Vec<Target>, Re
 /// A CDN domain that is none.
 pub(super) fn bad_domain(written: &str, why: &str) -> Refusal {
     let what = format!("the CDN domain `{written}` {why}");
-    Refusal::Wrong(told::lines(
-        "error",
-        &what,
-        "write it as cdn.example.com, a wildcard CDN domain as *.example.com",
-    ))
+    let help = "write it as cdn.example.com, a wildcard CDN domain as *.example.com";
+    Refusal::Wrong(told::lines("error", &what, help))
 }
 
-/// Leaves the claim in the store, under no lock. An unwritable store never stops the upload: it comes back as why.
-fn remember(config: &Config, claim: Option<&Claim>) -> (Option<Store>, Option<String>) {
-    let path = &config.store.path;
-    let opened = Store::open(path).and_then(|store| match claim {
-        Some(claim) => store.put_claim(claim).map(|()| store),
-        None => Ok(store),
-    });
-    match opened {
-        Ok(store) => (Some(store), None),
-        Err(error) => {
-            let readable = Store::existing(path).ok().flatten();
-            let why = claim.map(|_| format!("{error:#}"));
-            (readable, why)
-        }
-    }
+/// Leaves the claim in the store, under no lock; answers why it could not.
+fn remember(run: &Run, wish: &Wish, unwritable: Option<anyhow::Error>) -> Option<String> {
+    let claim = wish.claim.as_ref()?;
+    let kept = match (unwritable, &run.store) {
+        (Some(error), _) => Err(error),
+        (None, Some(store)) => store.put_claim(claim),
+        (None, None) => return None,
+    };
+    kept.err().map(|error| told::text(&error))
 }
 
-async fn keep_in_step(run: &Run, wish: &Wish) -> Result<Ends, Refusal> {
+async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
     let mut all = claims::stored(run).unwrap_or_default();
-    tell_takeovers(run, wish, &all);
+    let mut left_out = Vec::new();
     if let Some(claim) = &wish.claim {
+        tell_takeovers(run, claim, &all);
         all.retain(|old| (&old.client, &old.source) != (&claim.client, &claim.source));
-        all.push(claim.clone());
+        let mut settled = [claim.clone()];
+        left_out = claims::settle(run, &mut settled).await;
+        all.extend(settled);
     }
-    let settled = claims::settled(run, all).await;
-    let owners = ownership(&run.config, &settled);
+    let owners = ownership(&run.config, &all);
     let Some(lineage) = owners.lineages.iter().find(|lineage| is_this(lineage, &wish.event)) else {
-        return Err(Refusal::Failed(anyhow::anyhow!(
-            "the lineage {} has no owner",
-            wish.event.name
-        )));
+        return Ends::default();
     };
     let refused: Vec<_> =
         owners.conflicts.iter().filter(|one| one.lineage == lineage.name).collect();
     let mut ends = walk(run, std::slice::from_ref(lineage), &Asked::default()).await;
     ends.targets.extend(refused.iter().copied().map(owned_by_config));
-    ends.targets.extend(skipped(wish, lineage, &refused));
+    ends.targets.extend(left_out.into_iter().map(|one| skipped(lineage, one)));
+    for name in &wish.no_domains {
+        run.ground.say.line(format!("{name}: skipped; it cannot be a CDN domain"));
+    }
     if lineage.targets.is_empty() && refused.is_empty() {
         ends.certificates = vec![no_target(run, wish, lineage).await];
     }
-    Ok(ends)
+    ends
+}
+
+/// The deadline came before there was anything to tell.
+fn not_in_time(wish: &Wish) -> Ends {
+    let targets = wish.claim.iter().flat_map(|claim| &claim.targets);
+    let why = "not done in time; left to `certferry renew`";
+    let end = |target: &Target| {
+        let owned = Owned::plain(target.clone());
+        TargetEnd::new(&wish.event.name, &owned, TargetOutcome::Waiting, why)
+    };
+    Ends { targets: targets.map(end).collect(), ..Ends::default() }
 }
 
 fn is_this(lineage: &Lineage, event: &Event) -> bool {
     match &lineage.origin {
         Origin::Source(source) | Origin::Claimed { source, .. } => *source == event.source,
-        Origin::Issued(_) => false,
+        Origin::Issued(_) | Origin::Given => false,
     }
 }
 
 /// A target that an earlier claim held until now: people shall know.
-fn tell_takeovers(run: &Run, wish: &Wish, earlier: &[Claim]) {
-    let Some(claim) = &wish.claim else { return };
-    for old in earlier.iter().filter(|old| old.source != claim.source && !old.guessed) {
-        for target in
-            claim.targets.iter().filter(|target| !claim.guessed && old.targets.contains(target))
-        {
+fn tell_takeovers(run: &Run, claim: &Claim, earlier: &[Claim]) {
+    for old in earlier.iter().filter(|old| old.source != claim.source) {
+        for target in claim.targets.iter().filter(|target| old.targets.contains(target)) {
             run.ground.say.line(format!(
                 "{}: from {} ({}) over to {} ({})",
                 target.domain.written, old.name, old.client, claim.name, claim.client
@@ -174,12 +223,7 @@ fn tell_takeovers(run: &Run, wish: &Wish, earlier: &[Claim]) {
 }
 
 pub(super) fn owned_by_config(conflict: &Conflict) -> TargetEnd {
-    let owned = Owned {
-        target: conflict.target.clone(),
-        verify: crate::config::Verify::Readback,
-        cert_name: None,
-        guessed: false,
-    };
+    let owned = Owned::plain(conflict.target.clone());
     let why = format!("the configuration gives it to {}", conflict.owner);
     let mut end = TargetEnd::new(&conflict.lineage, &owned, TargetOutcome::Refused, why.as_str());
     end.error = Some(ErrorEnd {
@@ -195,24 +239,8 @@ pub(super) fn owned_by_config(conflict: &Conflict) -> TargetEnd {
     end
 }
 
-/// The names that are no CDN domain of the account.
-fn skipped(wish: &Wish, lineage: &Lineage, refused: &[&Conflict]) -> Vec<TargetEnd> {
-    let Some(claim) = wish.claim.as_ref().filter(|claim| claim.guessed) else { return Vec::new() };
-    let kept = |target: &Target| {
-        lineage.targets.iter().any(|owned| owned.target == *target)
-            || refused.iter().any(|conflict| conflict.target == *target)
-    };
-    let end = |target: &Target| {
-        let owned = Owned {
-            target: target.clone(),
-            verify: crate::config::Verify::Readback,
-            cert_name: None,
-            guessed: true,
-        };
-        let why = format!("it is no CDN domain of the account `{}`", wish.aliyun);
-        TargetEnd::new(&lineage.name, &owned, TargetOutcome::Skipped, why)
-    };
-    claim.targets.iter().filter(|target| !kept(target)).map(end).collect()
+fn skipped(lineage: &Lineage, one: LeftOut) -> TargetEnd {
+    TargetEnd::new(&lineage.name, &Owned::plain(one.target), TargetOutcome::Skipped, one.why)
 }
 
 /// No target is left: what the certificate would cover, and the exact flag to type.
@@ -225,7 +253,7 @@ async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd 
         CertOutcome::Failed,
         "there is no CDN domain to put it onto",
     );
-    if let Some(why) = &disk.seen.unreadable {
+    if let Some(Unusable::Damaged(why) | Unusable::Unread(why)) = &disk.seen.unusable {
         end.error = Some(ErrorEnd::of(&anyhow::anyhow!("{why}"), "source"));
         return end;
     }
@@ -233,8 +261,8 @@ async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd 
     let covered: Vec<String> = domains
         .iter()
         .flatten()
-        .filter(|domain| leaf.is_some_and(|leaf| leaf.covers(domain)))
-        .map(|domain| format!("--domain '{domain}'"))
+        .filter(|domain| leaf.is_some_and(|leaf| leaf.covers(&domain.name)))
+        .map(|domain| format!("--domain '{}'", domain.name))
         .collect();
     let help = match (domains, covered.is_empty()) {
         (None, _) => "name the CDN domains: --domain cdn.example.com (the account's list may not be read: RAM action cdn:DescribeUserDomains)".to_owned(),
@@ -267,10 +295,10 @@ fn hand_over(run: &Run, mut ends: Ends) -> Ends {
         if runs {
             end.meanwhile = Meanwhile::Timer;
         }
-        left |= end.meanwhile == Meanwhile::Nothing;
+        left |= !runs;
     }
     if left {
-        run.warn("`certferry renew` would finish this, but has not run in the last 48 hours\nhelp: `systemctl enable --now certferry.timer`, or `certferry renew` once an hour by cron");
+        run.warn("`certferry renew` must finish this, but has not run in the last 48 hours\nhelp: `systemctl enable --now certferry.timer`, or `certferry renew` once an hour by cron");
     }
     ends.warnings.extend(run.warnings.take());
     ends
@@ -284,5 +312,6 @@ fn is_for_the_next_run(end: &TargetEnd) -> bool {
 
 fn timer_runs(run: &Run) -> bool {
     let last = run.store.as_ref().and_then(|store| store.last_renew().ok().flatten());
-    last.is_some_and(|last| run.ground.clock.now().duration_since(last) < TIMER_RUNS)
+    let age = last.map(|last| run.ground.clock.now().duration_since(last));
+    age.is_some_and(|age| !age.is_negative() && age < TIMER_RUNS)
 }

@@ -3,14 +3,16 @@
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{Ended, Form, Refusal, claims, configured_or_not, renew};
+use super::{Ended, Form, Refusal, claims, configured_or_not, open, renew};
 use crate::cli::{Global, Plan as Flags};
+use crate::config::Target;
 use crate::ground::Ground;
-use crate::look;
-use crate::plan::{Asked, Kind, Lineage, Plan, Seen, Step, plan};
+use crate::look::{self, AtTarget};
+use crate::plan::{Asked, Kind, Lineage, Owned, Plan, Seen, Step, plan};
 use crate::report::{self, minute};
 use crate::run::Run;
 use crate::store::Store;
+use crate::{aliyun, told};
 
 /// Looks side by side: each is one small read, and the account's pace holds them.
 const LOOKS: usize = 64;
@@ -25,48 +27,94 @@ struct Document<'a> {
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
-    let run = Run::new(config, store, ground)?;
+    let run = open(config, store, ground)?;
     let mut lineages = claims::lineages(&run).await?;
     renew::refuse_nothing(&run.config, &lineages)?;
     renew::known(&flags.names, &lineages)?;
     let asked = Asked { names: flags.names.clone(), ..Asked::default() };
     lineages.retain(|lineage| asked.wants(&lineage.name));
-    let seen = look_at(&run, &lineages).await;
+    let World { seen, unseen } = look_at(&run, &mut lineages).await?;
     let plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
     let stdout = match Form::from(flags.json) {
         Form::Json => report::json(&Document { schema: report::SCHEMA, steps: &plan.steps }),
-        Form::Text => text(&plan),
+        Form::Text => text(&plan, &unseen),
     };
-    let code = if global.detailed_exit_code && !plan.is_empty() { 3 } else { 0 };
-    let warnings = run.warnings.take();
-    let stderr = warnings.iter().map(|warning| report::warning_lines(warning)).collect();
-    Ok(Ended { stdout, stderr, code })
+    let code = match (unseen.is_empty(), plan.is_empty()) {
+        (false, _) => 1,
+        (true, false) if global.detailed_exit_code => 3,
+        (true, _) => 0,
+    };
+    Ok(Ended { stdout, stderr: told_unseen(&unseen) + &warnings(&run), code })
 }
 
-/// Everything that these lineages have on disk and that their targets serve.
-pub(super) async fn look_at(run: &Run, lineages: &[Lineage]) -> Seen {
+/// What lineages have on disk and what their targets serve, and what could not be seen.
+pub(super) struct World {
+    pub(super) seen: Seen,
+    pub(super) unseen: Vec<(Target, aliyun::Error)>,
+}
+
+/// Looks at everything. Guessed targets that turn out to be no CDN domain are taken out of their lineages.
+pub(super) async fn look_at(run: &Run, lineages: &mut [Lineage]) -> anyhow::Result<World> {
+    let looked = tokio::select! {
+        () = run.ground.stop.cancelled() => anyhow::bail!("stopped"),
+        looked = look_at_all(run, lineages) => looked,
+    };
+    let (mut seen, looks) = looked;
+    let mut unseen = Vec::new();
+    for (owned, at) in looks {
+        if let Some(error) = at.error {
+            let is_none = owned.guessed && error.kind == aliyun::Kind::DomainNotFound;
+            if is_none {
+                for lineage in lineages.iter_mut() {
+                    lineage.targets.retain(|other| other.target != owned.target);
+                }
+                continue;
+            }
+            unseen.push((owned.target.clone(), error));
+        }
+        at.warning.into_iter().for_each(|warning| run.warn(warning));
+        seen.targets.insert(owned.target, at.seen);
+    }
+    Ok(World { seen, unseen })
+}
+
+async fn look_at_all(run: &Run, lineages: &[Lineage]) -> (Seen, Vec<(Owned, AtTarget)>) {
     let mut seen = Seen::default();
     for lineage in lineages {
-        let disk = look::disk(lineage, &run.config, run.store.as_ref()).await;
+        let disk = look::facts(lineage, &run.config, run.store.as_ref()).await;
+        disk.warning.into_iter().for_each(|warning| run.warn(warning));
         seen.lineages.insert(lineage.name.clone(), disk.seen);
     }
     let looks = lineages.iter().flat_map(|lineage| &lineage.targets).map(|owned| async move {
-        let account = run.account(&owned.target.aliyun);
-        let looked = match account {
-            Ok(account) => look::target(&account, &owned.target, run.store.as_ref()).await,
-            Err(error) => (look::unknown(&owned.target, run.store.as_ref(), &error), Some(error)),
+        let store = run.store.as_ref();
+        let at = match run.account(&owned.target.aliyun) {
+            Ok(account) => look::target(&account, &owned.target, store).await,
+            Err(error) => look::unasked(&owned.target, store, error),
         };
-        (owned.target.clone(), looked.0)
+        (owned.clone(), at)
     });
-    seen.targets = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
-    seen
+    (seen, stream::iter(looks).buffer_unordered(LOOKS).collect().await)
 }
 
-fn text(plan: &Plan) -> String {
-    if plan.steps.is_empty() {
-        return "nothing to do: all is in step\n".to_owned();
+/// What the run has gathered for people.
+pub(super) fn warnings(run: &Run) -> String {
+    run.warnings.take().iter().map(|warning| report::warning_lines(warning)).collect()
+}
+
+fn told_unseen(unseen: &[(Target, aliyun::Error)]) -> String {
+    let line = |(target, error): &(Target, aliyun::Error)| {
+        let what = format!("{}: {} [{}]", target.domain.written, error.message, error.code);
+        told::lines("error", &what, &error.help)
+    };
+    unseen.iter().map(line).collect()
+}
+
+fn text(plan: &Plan, unseen: &[(Target, aliyun::Error)]) -> String {
+    match (plan.steps.is_empty(), unseen.is_empty()) {
+        (true, true) => "nothing to do: all is in step\n".to_owned(),
+        (true, false) => "nothing to do, as far as could be seen\n".to_owned(),
+        (false, _) => plan.steps.iter().map(line).collect(),
     }
-    plan.steps.iter().map(line).collect()
 }
 
 fn line(step: &Step) -> String {

@@ -1,12 +1,11 @@
 //! `renew`: the timer's job.
 
-use super::{Ended, Form, Refusal, claims, configured_or_not};
+use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Renew};
 use crate::config::Config;
 use crate::ground::Ground;
 use crate::plan::{Asked, Force, Lineage};
 use crate::report::Report;
-use crate::run::Run;
 use crate::store::Store;
 use crate::walk;
 
@@ -14,12 +13,11 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     let started = ground.clock.now();
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
-    let run = Run::new(config, Some(store), ground)?;
+    let run = open(config, Some(store), ground)?;
     let lineages = claims::lineages(&run).await?;
     refuse_nothing(&run.config, &lineages)?;
     let asked = asked(flags, &lineages)?;
-    run.repair(&lineages).await;
-    let mut ends = walk(&run, &lineages, &asked).await;
+    let (mut ends, ()) = tokio::join!(walk(&run, &lineages, &asked), run.repair(&lineages));
     run.keep(move |store| store.note_renew(started)).await;
     ends.warnings.extend(run.warnings.take());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);

@@ -1,12 +1,12 @@
 //! `status`: every lineage and target. It takes no lock and writes nothing.
 
-use super::plan::look_at;
-use super::{Ended, Form, Refusal, claims, configured_or_not};
+use super::plan::{look_at, warnings};
+use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Status as Flags};
 use crate::ground::Ground;
 use crate::plan::{
-    Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, renew_at,
-    standing,
+    Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, Unusable,
+    renew_at, standing,
 };
 use crate::report::{self, Status, StatusCertificate, StatusTarget};
 use crate::run::Run;
@@ -15,17 +15,17 @@ use crate::store::Store;
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
-    let run = Run::new(config, store, ground)?;
-    let lineages = claims::lineages(&run).await?;
-    let seen = look_at(&run, &lineages).await;
+    let run = open(config, store, ground)?;
+    let mut lineages = claims::lineages(&run).await?;
+    let seen = look_at(&run, &mut lineages).await?.seen;
     let certificates = lineages.iter().map(|lineage| certificate(&run, lineage, &seen)).collect();
     let status = Status { schema: report::SCHEMA, certificates };
     let stdout = match Form::from(flags.json) {
         Form::Json => status.json(),
         Form::Text => status.text(run.ground.width),
     };
-    let stderr = run.warnings.take().iter().map(|warning| report::warning_lines(warning)).collect();
-    Ok(Ended { stdout, stderr, code: u8::from(!status.ok()) })
+    let code = u8::from(!status.ok(run.ground.clock.now()));
+    Ok(Ended { stdout, stderr: warnings(&run), code })
 }
 
 fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
@@ -37,14 +37,13 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
         name: lineage.name.clone(),
         domains: of.leaf.as_ref().map_or_else(|| lineage.names.clone(), |leaf| leaf.names.clone()),
         source: source(&lineage.origin),
+        not_before: of.leaf.as_ref().map(|leaf| leaf.not_before),
         not_after: of.leaf.as_ref().map(|leaf| leaf.not_after),
         fingerprint: of.leaf.as_ref().map(|leaf| leaf.fingerprint.to_string()),
         renew_at: of.leaf.as_ref().filter(|_| issued).map(renew_at),
         renew_reason: renew_reason(lineage, of),
         failures: failures.map_or(0, |failures| failures.count),
-        last_error: failures
-            .map(|failures| failures.error.clone())
-            .or_else(|| of.unreadable.clone()),
+        last_error: failures.map(|failures| failures.error.clone()).or_else(|| unusable(of)),
         targets: lineage
             .targets
             .iter()
@@ -53,9 +52,16 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
     }
 }
 
+fn unusable(of: &LineageSeen) -> Option<String> {
+    match &of.unusable {
+        Some(Unusable::Damaged(why) | Unusable::Unread(why)) => Some(why.clone()),
+        None => None,
+    }
+}
+
 fn source(origin: &Origin) -> Option<String> {
     match origin {
-        Origin::Issued(_) => None,
+        Origin::Issued(_) | Origin::Given => None,
         Origin::Source(folder) | Origin::Claimed { source: folder, .. } => {
             Some(folder.display().to_string())
         }
@@ -68,7 +74,7 @@ fn renew_reason(lineage: &Lineage, seen: &LineageSeen) -> String {
         (Origin::Issued(_), Some(_)) => {
             "a third of its life is left then, or half of a short one".to_owned()
         }
-        (Origin::Source(_), _) => "issued by another client".to_owned(),
+        (Origin::Source(_) | Origin::Given, _) => "issued by another client".to_owned(),
         (Origin::Claimed { client, .. }, _) => format!("issued by {client}"),
     }
 }

@@ -1,6 +1,8 @@
 //! One target, one owner: the config before claims, among claims the latest. Pure.
 
-use std::path::PathBuf;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::config::{Certificate, Config, Deploy, Target, Verify};
 use crate::journal::Claim;
@@ -32,6 +34,8 @@ pub enum Origin {
         /// Its folder.
         source: PathBuf,
     },
+    /// Somebody, by hand: its files are read once.
+    Given,
 }
 
 /// A target with its owner's wishes.
@@ -52,6 +56,8 @@ pub struct Owned {
 pub struct Conflict {
     /// The claim's lineage.
     pub lineage: String,
+    /// The claim's name, which `forget` takes.
+    pub claim: String,
     /// The target.
     pub target: Target,
     /// Who owns it.
@@ -67,26 +73,112 @@ pub struct Ownership {
     pub conflicts: Vec<Conflict>,
 }
 
+impl Lineage {
+    /// The name under which the store remembers it: one that other claims do not change.
+    #[must_use]
+    pub fn memory(&self) -> String {
+        match &self.origin {
+            Origin::Claimed { client, source } => format!("{client} {}", source.display()),
+            Origin::Issued(_) | Origin::Source(_) | Origin::Given => self.name.clone(),
+        }
+    }
+}
+
+impl Owned {
+    /// A target with no wishes of its own: proved by the read-back, with our CertName.
+    #[must_use]
+    pub fn plain(target: Target) -> Self {
+        Self { target, verify: Verify::Readback, cert_name: None, guessed: false }
+    }
+}
+
 /// Who owns what: the config before claims; among claims the latest.
 #[must_use]
 pub fn ownership(config: &Config, claims: &[Claim]) -> Ownership {
-    let mut owners = Ownership { lineages: config_lineages(config), conflicts: Vec::new() };
-    let mut latest_first: Vec<&Claim> = claims.iter().collect();
-    latest_first.sort_by(|a, b| (b.at, &b.client, &b.source).cmp(&(a.at, &a.client, &a.source)));
-    let configured = owners.lineages.len();
-    for claim in latest_first {
-        let place = lineage_of_claim(&mut owners.lineages, claim);
+    let mut lineages = config_lineages(config);
+    let configured = lineages.len();
+    let places = places(&mut lineages, claims);
+    let mut owners: BTreeMap<Target, usize> = BTreeMap::new();
+    for (place, lineage) in lineages.iter().enumerate() {
+        owners.extend(lineage.targets.iter().map(|owned| (owned.target.clone(), place)));
+    }
+    let mut conflicts = Vec::new();
+    let mut latest_first: Vec<(&Claim, usize)> = claims.iter().zip(places).collect();
+    latest_first.sort_by_key(|(claim, place)| (Reverse(claim.at), *place));
+    for (claim, place) in latest_first {
         for target in &claim.targets {
-            let owned = Owned {
-                target: target.clone(),
-                verify: Verify::Readback,
-                cert_name: None,
-                guessed: claim.guessed,
-            };
-            give(&mut owners, place, owned, configured);
+            match owners.get(target) {
+                None => {
+                    owners.insert(target.clone(), place);
+                    let owned = Owned { guessed: claim.guessed, ..Owned::plain(target.clone()) };
+                    lineages[place].targets.push(owned);
+                }
+                Some(owner) if *owner < configured && *owner != place => {
+                    conflicts.push(conflict(claim, target, &lineages[place], &lineages[*owner]));
+                }
+                // The lineage's own, or a later claim's, whose hook has said so.
+                Some(_) => {}
+            }
         }
     }
-    owners
+    Ownership { lineages, conflicts }
+}
+
+/// The place of each claim's lineage: one of the config with the same folder, or a new one. In the order of their
+/// folders, so that a name does not depend on who was called last.
+fn places(lineages: &mut Vec<Lineage>, claims: &[Claim]) -> Vec<usize> {
+    let mut known: BTreeMap<(&str, &Path), usize> = BTreeMap::new();
+    let mut names: BTreeSet<String> = lineages.iter().map(|lineage| lineage.name.clone()).collect();
+    let sources: BTreeMap<PathBuf, usize> =
+        lineages.iter().enumerate().filter_map(by_source).collect();
+    let mut in_order: Vec<&Claim> = claims.iter().collect();
+    in_order.sort_by_key(|claim| (&claim.client, &claim.source));
+    for claim in in_order {
+        let key = (claim.client.as_str(), claim.source.as_path());
+        if known.contains_key(&key) {
+            continue;
+        }
+        let place = sources.get(&claim.source).copied().unwrap_or_else(|| {
+            lineages.push(claimed(claim, free_name(&mut names, claim)));
+            lineages.len() - 1
+        });
+        known.insert(key, place);
+    }
+    claims.iter().map(|claim| known[&(claim.client.as_str(), claim.source.as_path())]).collect()
+}
+
+fn by_source((place, lineage): (usize, &Lineage)) -> Option<(PathBuf, usize)> {
+    match &lineage.origin {
+        Origin::Source(source) => Some((source.clone(), place)),
+        Origin::Issued(_) | Origin::Claimed { .. } | Origin::Given => None,
+    }
+}
+
+fn claimed(claim: &Claim, name: String) -> Lineage {
+    Lineage {
+        name,
+        names: claim.names.clone(),
+        origin: Origin::Claimed { client: claim.client.clone(), source: claim.source.clone() },
+        targets: Vec::new(),
+    }
+}
+
+/// The claim's name, told apart from others by its client, and by its folder if that is not enough.
+fn free_name(names: &mut BTreeSet<String>, claim: &Claim) -> String {
+    let long = format!("{} ({}, {})", claim.name, claim.client, claim.source.display());
+    let short = [claim.name.clone(), format!("{} ({})", claim.name, claim.client)];
+    let name = short.into_iter().find(|name| !names.contains(name)).unwrap_or(long);
+    names.insert(name.clone());
+    name
+}
+
+fn conflict(claim: &Claim, target: &Target, lineage: &Lineage, owner: &Lineage) -> Conflict {
+    Conflict {
+        lineage: lineage.name.clone(),
+        claim: claim.name.clone(),
+        target: target.clone(),
+        owner: owner.name.clone(),
+    }
 }
 
 fn config_lineages(config: &Config) -> Vec<Lineage> {
@@ -101,55 +193,8 @@ fn config_lineages(config: &Config) -> Vec<Lineage> {
 
 fn owned(deploy: &Deploy) -> impl Iterator<Item = Owned> {
     deploy.domains.iter().map(|domain| Owned {
-        target: Target { aliyun: deploy.aliyun.clone(), domain: domain.clone() },
         verify: deploy.verify,
         cert_name: deploy.cert_name.clone(),
-        guessed: false,
+        ..Owned::plain(Target { aliyun: deploy.aliyun.clone(), domain: domain.clone() })
     })
-}
-
-/// The place of the claim's lineage: one of the config with the same folder, or a new one.
-fn lineage_of_claim(lineages: &mut Vec<Lineage>, claim: &Claim) -> usize {
-    let same = |lineage: &Lineage| match &lineage.origin {
-        Origin::Issued(_) => false,
-        Origin::Source(source) => *source == claim.source,
-        Origin::Claimed { client, source } => (client, source) == (&claim.client, &claim.source),
-    };
-    if let Some(place) = lineages.iter().position(same) {
-        return place;
-    }
-    let name = free_name(lineages, claim);
-    lineages.push(Lineage {
-        name,
-        names: claim.names.clone(),
-        origin: Origin::Claimed { client: claim.client.clone(), source: claim.source.clone() },
-        targets: Vec::new(),
-    });
-    lineages.len() - 1
-}
-
-/// The claim's name, told apart from others by its client, and by its folder if that is not enough.
-fn free_name(lineages: &[Lineage], claim: &Claim) -> String {
-    let long = format!("{} ({}, {})", claim.name, claim.client, claim.source.display());
-    [claim.name.clone(), format!("{} ({})", claim.name, claim.client)]
-        .into_iter()
-        .find(|name| !lineages.iter().any(|lineage| lineage.name == *name))
-        .unwrap_or(long)
-}
-
-/// Gives a claimed target to its lineage unless it has an owner: the config's word stands and is told; a later
-/// claim's stands in silence (its hook has said so).
-fn give(owners: &mut Ownership, place: usize, wanted: Owned, configured: usize) {
-    let owns =
-        |lineage: &Lineage| lineage.targets.iter().any(|owned| owned.target == wanted.target);
-    match owners.lineages.iter().position(owns) {
-        Some(owner) if owner == place => {}
-        Some(owner) if owner < configured => owners.conflicts.push(Conflict {
-            lineage: owners.lineages[place].name.clone(),
-            target: wanted.target,
-            owner: owners.lineages[owner].name.clone(),
-        }),
-        Some(_) => {}
-        None => owners.lineages[place].targets.push(wanted),
-    }
 }

@@ -5,7 +5,7 @@ mod fixpoint;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
-use crate::journal::Claim;
+use crate::journal::{Claim, Failures};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
@@ -81,6 +81,9 @@ struct World {
     asked: Asked,
     tried: bool,
     source: Option<&'static str>,
+    unusable: Option<Unusable>,
+    was_asked: Option<&'static str>,
+    order: bool,
 }
 
 impl World {
@@ -90,11 +93,17 @@ impl World {
         let memory = LineageMemory {
             succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
             failures: self.failures.clone(),
-            order: None,
+            asked: self.was_asked.map(str::to_owned),
+            order: self.order.then(|| crate::journal::Order {
+                url: "https://ca.test/order/1".to_owned(),
+                directory: "https://ca.test/dir".to_owned(),
+                asked: "what is asked".to_owned(),
+                version: 2,
+            }),
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
-            unreadable: None,
+            unusable: self.unusable.clone(),
             memory,
             asked: "what is asked".to_owned(),
             tried: self.tried,
@@ -193,6 +202,49 @@ fn certificates() {
         "other names",
         World { leaf: Some(renamed), ..World::default() },
         &["Issue the certificate lacks example.com", "Deploy"],
+    );
+}
+
+#[test]
+fn what_was_asked_for_decides() {
+    let extra = || {
+        let mut leaf = leaf(1, 60);
+        leaf.names.push("www.example.com".to_owned());
+        Some(leaf)
+    };
+    let same = Some("what is asked");
+    let off = "Deploy HTTPS off";
+    check(
+        "a CA that adds a name",
+        World { leaf: extra(), was_asked: same, ..World::default() },
+        &[off],
+    );
+    check(
+        "a name too many, not remembered",
+        World { leaf: extra(), ..World::default() },
+        &["Issue the certificate has names no longer wanted: www", "Deploy"],
+    );
+    check(
+        "another CA",
+        World { leaf: Some(leaf(1, 60)), was_asked: Some("from staging"), ..World::default() },
+        &["Issue the configuration asks for another", "Deploy"],
+    );
+    check(
+        "a killed order",
+        World { leaf: Some(leaf(1, 60)), order: true, ..World::default() },
+        &["Issue an order of an earlier run", "Deploy"],
+    );
+    let damaged = || Some(Unusable::Damaged("cut".to_owned()));
+    check(
+        "damaged",
+        World { unusable: damaged(), ..World::default() },
+        &["Issue the certificate on disk cannot be used: cut", "Deploy"],
+    );
+    let unread = || Some(Unusable::Unread("too many open files".to_owned()));
+    check(
+        "not read",
+        World { unusable: unread(), ..World::default() },
+        &["Skip its certificate cannot be used: too many"],
     );
 }
 
@@ -407,7 +459,7 @@ fn one_target_one_owner() {
         &["a x.com", "b y.com", "b: x.com is a's"],
     );
     let two = [claim("/l/b", 0, &["x.com", "y.com"]), claim("/l/c", 1, &["y.com"])];
-    check("the latest claim", &none, &two, &["c y.com", "b x.com"]);
+    check("the latest claim", &none, &two, &["b x.com", "c y.com"]);
     let source = config(&[("a", Some("/l/b"), &["x.com"])]);
     check(
         "a claim of the config's own folder",
@@ -422,5 +474,5 @@ fn one_target_one_owner() {
         &["a x.com", "b: X.com is a's"],
     );
     let same = [claim("/l/n", 0, &["p.com"]), claim("/m/n", 1, &["q.com"])];
-    check("one name, two folders", &none, &same, &["n q.com", "n (certbot) p.com"]);
+    check("one name, two folders", &none, &same, &["n p.com", "n (certbot) q.com"]);
 }

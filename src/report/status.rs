@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::text::day;
+use crate::plan::lives_on;
 
 /// The answer of `status`.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +27,9 @@ pub struct StatusCertificate {
     pub domains: Vec<String>,
     /// The folder of another client.
     pub source: Option<String>,
+    /// The beginning of the newest Cert.
+    #[serde(skip)]
+    pub not_before: Option<Timestamp>,
     /// The end of the newest Cert.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub not_after: Option<Timestamp>,
@@ -66,13 +70,10 @@ pub struct StatusTarget {
 }
 
 impl Status {
-    /// Is everything in step and without a failure?
+    /// Is everything in step, without a failure, and good for a while?
     #[must_use]
-    pub fn ok(&self) -> bool {
-        self.certificates.iter().all(|certificate| {
-            certificate.fingerprint.is_some()
-                && certificate.targets.iter().all(|target| target.in_step)
-        })
+    pub fn ok(&self, now: Timestamp) -> bool {
+        self.certificates.iter().all(|one| one.is_well(now))
     }
 
     /// One JSON document, with a line end.
@@ -99,6 +100,14 @@ impl Status {
     }
 }
 
+impl StatusCertificate {
+    fn is_well(&self, now: Timestamp) -> bool {
+        let lives =
+            self.not_before.zip(self.not_after).is_some_and(|(from, to)| lives_on(from, to, now));
+        lives && self.last_error.is_none() && self.targets.iter().all(|target| target.in_step)
+    }
+}
+
 fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
     let ends = certificate.not_after.map_or_else(|| "-".to_owned(), day);
     table.add_row([
@@ -118,7 +127,10 @@ fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
 
 fn note(certificate: &StatusCertificate) -> String {
     match (&certificate.last_error, certificate.renew_at) {
-        (Some(error), _) => format!("{} failures in a row: {error}", certificate.failures),
+        (Some(error), _) if certificate.failures > 0 => {
+            format!("{} failures in a row: {error}", certificate.failures)
+        }
+        (Some(error), _) => error.clone(),
         (None, Some(at)) => format!("renews {}", day(at)),
         (None, None) => certificate.renew_reason.clone(),
     }

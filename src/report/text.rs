@@ -1,5 +1,7 @@
 //! The report in words for people. What failed is apart from what went well: a hook's caller shows it as an error.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{CertificateEnd, ErrorEnd, Meanwhile, Report, TargetEnd};
@@ -11,12 +13,16 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
+        let mut targets: BTreeMap<&str, Vec<&TargetEnd>> = BTreeMap::new();
+        for target in self.targets.iter().filter(|target| self.is_quiet(target)) {
+            targets.entry(&target.certificate).or_default().push(target);
+        }
         for certificate in &self.certificates {
             if certificate.error.is_none() {
                 lines.push(certificate_line(certificate));
             }
-            let own = self.targets.iter().filter(|target| target.certificate == certificate.name);
-            lines.extend(own.filter(|target| is_quiet(target)).map(target_line));
+            let own = targets.get(certificate.name.as_str());
+            lines.extend(own.into_iter().flatten().map(|target| target_line(target)));
         }
         lines.push(self.summary());
         lines.join("\n") + "\n"
@@ -27,17 +33,25 @@ impl Report {
     pub fn errors(&self) -> String {
         let mut text = String::new();
         for end in &self.certificates {
-            if let Some(error) = &end.error {
-                text += &error_lines(&end.name, "", error);
+            match &end.error {
+                Some(error) => text += &error_lines(&end.name, "", error),
+                None if end.is_well(self.finished) => {}
+                None => text += &told::lines("error", &format!("{}: {}", end.name, end.reason), ""),
             }
         }
-        for end in self.targets.iter().filter(|target| !is_quiet(target)) {
+        for end in self.targets.iter().filter(|target| !self.is_quiet(target)) {
             text += &target_errors(end);
         }
         for warning in &self.warnings {
             text += &warning_lines(warning);
         }
         text
+    }
+
+    /// What is not well is told apart; but what a running timer finishes is.
+    fn is_quiet(&self, end: &TargetEnd) -> bool {
+        let is_plain = end.error.is_none() && end.faults.is_empty() && end.is_well(self.finished);
+        is_plain || end.meanwhile == Meanwhile::Timer
     }
 
     fn summary(&self) -> String {
@@ -90,11 +104,6 @@ pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// What failed is told apart; but what a running timer finishes has not failed.
-fn is_quiet(end: &TargetEnd) -> bool {
-    end.error.is_none() && end.faults.is_empty() || end.meanwhile == Meanwhile::Timer
-}
-
 fn certificate_line(end: &CertificateEnd) -> String {
     let outcome = match end.outcome {
         CertOutcome::Issued => "issued",
@@ -138,6 +147,10 @@ fn target_errors(end: &TargetEnd) -> String {
         let (what, help) = told::split(fault);
         text +=
             &told::lines("error", &format!("{} ({}): {what}", end.domain, end.certificate), &help);
+    }
+    if end.error.is_none() && end.faults.is_empty() {
+        let what = format!("{} ({}): {}", end.domain, end.certificate, end.reason);
+        text += &told::lines("error", &what, "");
     }
     if let Some(error) = &end.error {
         text += &error_lines(&end.domain, &format!(" ({})", end.certificate), error);

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{LAST_WORDS, Run};
+use super::Run;
 use crate::aliyun::{self, Account};
 use crate::cert::Cert;
 use crate::config::{Target, Verify};
@@ -29,6 +29,8 @@ pub enum Looked {
 pub struct OutOfStep {
     /// The account of it.
     pub account: Account,
+    /// What it must serve.
+    pub cert: Cert,
     /// What it serves now.
     pub seen: TargetSeen,
     /// Why.
@@ -41,30 +43,26 @@ impl Run {
         &self,
         lineage: &Lineage,
         owned: &Owned,
+        cert: &Cert,
         disk: &OnDisk,
         asked: &Asked,
     ) -> Looked {
         let settled = |end| Looked::Settled(Box::new(end));
-        let Some(leaf) = &disk.seen.leaf else {
-            return settled(TargetEnd::new(
-                &lineage.name,
-                owned,
-                TargetOutcome::Skipped,
-                "there is no certificate to deploy",
-            ));
-        };
         let account = match self.account(&owned.target.aliyun) {
             Ok(account) => account,
             Err(error) => return settled(self.failed(lineage, owned, &error).await),
         };
-        let (seen, error) = look::target(&account, &owned.target, self.store.as_ref()).await;
-        if let Some(error) = error {
-            return settled(self.failed(lineage, owned, &error).await);
+        let at = look::target(&account, &owned.target, self.store.as_ref()).await;
+        if let Some(error) = at.decisive() {
+            return settled(self.failed(lineage, owned, error).await);
         }
+        at.warning.into_iter().for_each(|warning| self.warn(warning));
+        let (seen, leaf) = (at.seen, cert.leaf());
         let now = self.ground.clock.now();
         match standing(lineage, leaf, &disk.seen.memory, &seen, asked, now) {
             Standing::OutOfStep(reason) => {
-                Looked::OutOfStep(Box::new(OutOfStep { account, seen, reason }))
+                let cert = cert.clone();
+                Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason }))
             }
             Standing::InStep(proof) => settled(self.in_step(lineage, owned, &seen, proof).await),
             Standing::Lagging { until } => settled(lagging(
@@ -94,7 +92,7 @@ impl Run {
             Err(LockError::Stopped) => Err("stopped; the next run goes on".to_owned()),
             Err(LockError::Io(error)) => {
                 // An unwritable store never stops an upload; doing it twice is doing it once.
-                self.warn(format!("no lock for {}: {error:#}", target.domain.written));
+                self.warn_of_store(&error);
                 Ok(None)
             }
         }
@@ -108,21 +106,22 @@ impl Run {
         &self,
         lineage: &Lineage,
         owned: &Owned,
-        cert: &Cert,
         out: &OutOfStep,
     ) -> Result<TargetEnd, Box<TargetEnd>> {
-        let accepted = match deploy::deploy(&out.account, cert, owned).await {
+        let accepted = match deploy::deploy(&out.account, &out.cert, owned).await {
             Ok(accepted) => accepted,
             Err(error) if error.kind == aliyun::Kind::NotEffective => {
-                self.remember_taken(owned, cert, &out.seen.served).await;
+                self.remember_taken(owned, &out.cert, &out.seen.served).await;
                 let mut end =
                     lagging(lineage, owned, &out.seen, "stored by the cloud, not in effect yet");
+                end.request_id.clone_from(&error.request_id);
+                end.attempts = error.attempts;
                 end.error = Some(cloud_error(&error));
                 return Err(Box::new(end));
             }
             Err(error) => return Err(Box::new(self.failed(lineage, owned, &error).await)),
         };
-        self.remember_taken(owned, cert, &out.seen.served).await;
+        self.remember_taken(owned, &out.cert, &out.seen.served).await;
         let mut end =
             TargetEnd::new(&lineage.name, owned, TargetOutcome::Deployed, out.reason.as_str());
         end.request_id = Some(accepted.request_id).filter(|id| !id.is_empty());
@@ -134,20 +133,14 @@ impl Run {
     }
 
     /// Proves an upload.
-    pub async fn verify(
-        &self,
-        owned: &Owned,
-        cert: &Cert,
-        out: &OutOfStep,
-        mut end: TargetEnd,
-    ) -> TargetEnd {
+    pub async fn verify(&self, owned: &Owned, out: &OutOfStep, mut end: TargetEnd) -> TargetEnd {
         end.proof = Some(Proof::Accepted);
         if owned.verify == Verify::None {
             return end;
         }
         let patience = Instant::now() + PATIENCE;
-        let until = self.deadline.map_or(patience, |deadline| patience.min(deadline - LAST_WORDS));
-        let wanted = cert.leaf().fingerprint;
+        let until = self.deadline.map_or(patience, |deadline| patience.min(deadline));
+        let wanted = out.cert.leaf().fingerprint;
         match verify::readback(&out.account, &owned.target, wanted, until).await {
             Verdict::Proved(proof) => {
                 end.proof = Some(proof);
@@ -156,7 +149,11 @@ impl Run {
             Verdict::Blind(error) => {
                 end.reason = format!("{}; it cannot be read back: {}", end.reason, error.code);
             }
-            Verdict::NotYet => {
+            // Not known what it serves, but known to have been accepted: that is in step.
+            Verdict::NotYet(Served::Unknown(why)) => {
+                end.reason = format!("{}; it cannot be read back: {why}", end.reason);
+            }
+            Verdict::NotYet(Served::Leaf(_) | Served::Off) => {
                 end.outcome = TargetOutcome::Waiting;
                 end.reason = "accepted, not shown yet; the next run looks again".to_owned();
             }
@@ -173,9 +170,10 @@ impl Run {
     ) -> TargetEnd {
         let waiting = |why: &str| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
         tokio::select! {
-            end = walk => end,
+            biased;
             () = self.ground.stop.cancelled() => waiting("stopped; the next run goes on"),
             () = over(self.deadline) => waiting("not done in time; left to `certferry renew`"),
+            end = walk => end,
         }
     }
 

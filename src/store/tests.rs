@@ -45,7 +45,10 @@ fn a_new_store_is_its_owners_alone_and_opens_again() {
     assert!(!root.exists(), "existing makes nothing");
     for _ in 0..2 {
         let store = Store::open(&root).unwrap();
-        assert_eq!((store.root(), store.locks_folder()), (root.as_path(), root.join("locks")));
+        assert_eq!(
+            (store.root(), store.locks_folder()),
+            (root.as_path(), Some(root.join("locks")))
+        );
     }
     assert_eq!(std::fs::read_to_string(root.join("version")).unwrap(), "1\n");
     for folder in FOLDERS.iter().chain(&[""]) {

@@ -282,7 +282,7 @@ fn a_wrong_command_line_or_config() {
         "an unknown account",
         |_| {},
         "deploy --lineage live/a --domain cdn.example.test --aliyun other",
-        1,
+        2,
         &["other"],
     );
     check(
