@@ -211,3 +211,30 @@ fn plan_certificate(run: &Run, lineage: &Lineage, disk: &OnDisk, asked: &Asked) 
     let seen = Seen { lineages, ..Seen::default() };
     plan::plan(std::slice::from_ref(lineage), &seen, asked, run.ground.clock.now())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_one_holds_back_no_other() {
+        let others = SIDE_BY_SIDE * 2;
+        let (done, all) = (Cell::new(0), tokio::sync::Notify::new());
+        let (done, all) = (&done, &all);
+        let walks = (0..=others).map(|number| async move {
+            if number == 0 {
+                all.notified().await;
+            } else {
+                done.set(done.get() + 1);
+            }
+            if done.get() == others {
+                all.notify_one();
+            }
+            number
+        });
+        let ends = side_by_side(walks).await;
+        assert!(ends.into_iter().eq(0..=others), "in their order");
+    }
+}

@@ -12,10 +12,16 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// A terminal that does not tell its width.
 const WIDTH: u16 = 80;
+
+/// What a shell says of a program that was interrupted.
+const ENDED_BY_HAND: i32 = 130;
 
 fn main() -> ExitCode {
     no_core_dumps();
@@ -27,7 +33,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    log(&cli.global);
+    log(&cli.global, &env);
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(live(cli, env));
@@ -52,7 +58,7 @@ async fn live(cli: Cli, env: Env) -> Ended {
     ended
 }
 
-/// The first signal asks the run to stop; a second one kills it as usual.
+/// The first signal asks the run to stop; a second one ends it where it is.
 async fn stop_on_signal(stop: CancellationToken) {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -62,7 +68,8 @@ async fn stop_on_signal(stop: CancellationToken) {
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     stop.cancel();
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    std::process::abort();
+    #[expect(clippy::exit, clippy::disallowed_methods, reason = "nothing is waited for any more")]
+    std::process::exit(ENDED_BY_HAND);
 }
 
 /// Text goes to stdout where it is the answer, progress beside it; with `--json` stdout is one document.
@@ -107,20 +114,22 @@ fn to(mut stream: impl Write, text: &str) {
     let _gone = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
 
-fn log(global: &Global) {
+/// `RUST_LOG` decides where it is set and can be read (`level`, or `target=level,...`); else -v and -q do.
+fn log(global: &Global, env: &Env) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
-        (false, 1) => "certferry=info,warn",
-        (false, _) => "certferry=debug,warn",
+        (false, 1) => "warn,certferry=info",
+        (false, _) => "warn,certferry=debug",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match global.log_format {
-        LogFormat::Text => log.with_ansi(false).try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let asked = env.var("RUST_LOG").and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| level.parse().unwrap_or_default());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match global.log_format {
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
-    if let Err(error) = started {
+    if let Err(error) = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init() {
         eprintln!("warning: no log: {error}");
     }
 }

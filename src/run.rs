@@ -262,7 +262,8 @@ impl Run {
         match (leaf, &disk.seen.unusable) {
             (None, Some(Unusable::Damaged(why) | Unusable::Unread(why))) => {
                 let mut failed = end(CertOutcome::Failed, "its files cannot be used".to_owned());
-                failed.error = Some(ErrorEnd::of(&anyhow::anyhow!("{why}"), "source"));
+                let why = format!("{why}{}", forgettable(lineage));
+                failed.error = Some(ErrorEnd::of(&anyhow::anyhow!(why), "source"));
                 failed
             }
             (Some(leaf), _) if matches!(lineage.origin, Origin::Issued(_)) => {
@@ -421,6 +422,16 @@ fn system_roots() -> anyhow::Result<Roots> {
     Roots::read(pem.as_bytes()).context(
         "the system has no roots\nhelp: install ca-certificates, or say [trust] roots = \"public\"",
     )
+}
+
+/// A claim outlives the files that its client has deleted.
+fn forgettable(lineage: &Lineage) -> String {
+    match lineage.origin {
+        Origin::Claimed { .. } => {
+            format!("\nhelp: if they are gone for good: certferry forget '{}'", lineage.name)
+        }
+        Origin::Issued(_) | Origin::Source(_) | Origin::Given => String::new(),
+    }
 }
 
 fn unknown_account(name: &str) -> aliyun::Error {

@@ -1,5 +1,7 @@
 //! certbot's hook: what was asked for is remembered, and `renew` keeps it so.
 
+use std::fs;
+
 use certferry_sandbox::cloud::Fault;
 
 use crate::house::{Ended, House, Leaf, fingerprint};
@@ -183,4 +185,64 @@ fn a_later_claim_takes_a_target_over_and_says_so() {
     check("no war", &house.run("renew"), 0, &["1 in step"]);
     let want = fingerprint(&house.read("live/b/fullchain.pem"));
     assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(want));
+}
+
+#[test]
+fn tried_out_by_hand_the_claim_stays() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    check("certbot", &house.run("hook"), 0, &["1 deployed"]);
+    house.var("RENEWED_DOMAINS", "");
+    check("by hand, without names", &house.run(""), 0, &["cdn.example.test: in step"]);
+    fs::remove_file(house.path("live/a/fullchain.pem")).unwrap();
+    check("and without files", &house.run(""), 1, &["fullchain.pem"]);
+    house.lineage("a", &Leaf::new());
+    check("renew", &house.run("renew"), 0, &["cdn.example.test: deployed"]);
+}
+
+#[test]
+fn named_targets_stay_named() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    check("named", &house.run("hook --domain cdn.example.test"), 0, &["1 deployed"]);
+    check("called without", &house.run("hook"), 0, &["cdn.example.test: in step"]);
+}
+
+#[test]
+fn odd_names_spoil_no_other() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test 203.0.113.7 localhost");
+    let says = ["cdn.example.test: deployed", "203.0.113.7: skipped", "localhost: skipped"];
+    check("an address among the names", &house.run("hook"), 0, &says);
+}
+
+#[test]
+fn a_domain_that_is_not_online_is_skipped_and_named() {
+    let mut house = House::new();
+    house.cloud.set_status(".example.test", "offline");
+    house.renewed(NAMES);
+    check(
+        "hook",
+        &house.run("hook"),
+        0,
+        &["*.example.test: skipped; the CDN domain is not online but offline"],
+    );
+    check("renew", &house.run("renew"), 0, &["1 in step"]);
+}
+
+#[test]
+fn the_deadline_bounds_all_of_a_hook() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    let (_, key) = house.make(&Leaf::new());
+    house.write_secret("live/a/privkey.pem", &key, 0o600);
+    // Files that do not fit are looked at again for six seconds.
+    let began = std::time::Instant::now();
+    check(
+        "files that do not fit",
+        &house.run("hook --deadline 3"),
+        1,
+        &["left to `certferry renew`"],
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }

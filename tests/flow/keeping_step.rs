@@ -1,5 +1,9 @@
 //! Level, not edge: whatever changed, the next run puts it right, and a run with nothing to do does nothing.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use certferry_sandbox::cloud::{Fault, Lag};
 
 use crate::house::{House, Leaf, fingerprint};
@@ -207,6 +211,22 @@ fn status_says_who_is_in_step() {
     );
 }
 
+/// Every file below a folder, with its bytes.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(files.insert(path.clone(), fs::read(&path).unwrap())),
+            }
+        }
+    }
+    files
+}
+
 #[test]
 fn plan_and_status_write_nothing() {
     let mut house = House::new();
@@ -214,6 +234,41 @@ fn plan_and_status_write_nothing() {
     house.run("plan");
     house.run("status");
     assert!(!house.path("store").exists());
+    house.run("renew");
+    fs::remove_dir_all(house.path("store/locks")).unwrap();
+    fs::create_dir(house.path("store/locks")).unwrap();
+    house.cloud.switch_off("cdn.example.test");
+    let before = tree(&house.path("store"));
+    house.run("plan");
+    house.run("status");
+    assert_eq!(tree(&house.path("store")), before);
+}
+
+#[test]
+fn what_cannot_be_seen_is_said() {
+    let house = kept();
+    house.write_secret("secret", "another", 0o600);
+    let plan = house.run("plan");
+    assert_eq!(plan.code, 1, "{}", plan.all());
+    assert!(
+        plan.stderr.contains("help:") && !plan.stdout.contains("all is in step"),
+        "{}",
+        plan.all()
+    );
+    house.write_secret("secret", crate::house::SECRET, 0o600);
+    fs::remove_dir_all(house.path("live/a")).unwrap();
+    let plan = house.run("plan");
+    assert!(plan.stdout.contains("its certificate cannot be used"), "{}", plan.all());
+}
+
+#[test]
+fn an_expired_certificate_is_not_well_though_it_is_served() {
+    let house = kept();
+    let (chain, key) = house.lineage("a", &Leaf { days_before: 90, days_after: -1, ..Leaf::new() });
+    for domain in ["cdn.example.test", ".example.test"] {
+        house.cloud.set_served(domain, "old", &chain, &key);
+    }
+    assert_eq!((house.run("status").code, house.run("renew").code), (1, 1));
 }
 
 #[test]

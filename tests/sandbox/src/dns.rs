@@ -19,6 +19,7 @@ use hickory_server::zone_handler::{Catalog, MessageResponseBuilder};
 use crate::stage::Stage;
 
 mod book;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod tsig;
@@ -216,6 +217,9 @@ impl Voice {
             return self.update(request, reply).await;
         }
         let catalog = self.catalog(behind);
+        if let Some(record) = &request.signature {
+            return self.answer_signed::<R, T>(request, &catalog, record, reply).await;
+        }
         Some(catalog.handle_request::<R, T>(request, reply).await)
     }
 }

@@ -14,6 +14,7 @@ use crate::dns::{Behaviour, Dns};
 
 mod flow;
 mod refusals;
+mod states;
 mod validation;
 
 const NAME: &str = "example.test";
@@ -53,6 +54,11 @@ pub(super) struct AccountKey(EcdsaKeyPair);
 impl AccountKey {
     pub(super) fn new() -> Self {
         Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    }
+
+    pub(super) fn of(key: &KeyPair) -> Self {
+        let der = key.serialized_der();
+        Self(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).unwrap())
     }
 
     pub(super) fn jwk(&self) -> Value {

@@ -67,6 +67,11 @@ pub(super) struct Verdict {
     record: Box<Record<TSIG>>,
 }
 
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}
+
 /// Judges a request's signature, in the order of RFC 8945 section 5.2: key, MAC, time.
 pub(super) fn judge(keys: &[TsigKey], record: &Record<TSIG>, request: &[u8], now: u64) -> Verdict {
     let (owner, algorithm) = (record.name.to_string(), record.data.algorithm.to_name());

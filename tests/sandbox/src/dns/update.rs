@@ -2,15 +2,13 @@
 
 use std::time::Instant;
 
-use hickory_server::proto::op::{Metadata, ResponseCode};
+use hickory_server::proto::op::ResponseCode;
 use hickory_server::proto::rr::{DNSClass, RData, Record, RecordType};
-use hickory_server::proto::serialize::binary::BinEncoder;
 use hickory_server::server::{Request, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
-use jiff::Timestamp;
 
 use super::book::{Page, plain};
-use super::{Voice, tsig};
+use super::{Voice, signed, tsig};
 
 /// A dynamic update that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +57,7 @@ impl Voice {
         request: &Request,
         mut reply: R,
     ) -> Option<ResponseInfo> {
-        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+        let now = tsig::now();
         let zone = request.queries.queries().first().map(|zone| plain(&zone.name().to_string()));
         let changes: Vec<Change> = request.authorities.iter().filter_map(change).collect();
         let ruling = self.rule(request, zone.as_deref(), &changes, now);
@@ -77,16 +75,12 @@ impl Voice {
             answer: ruling.code,
             tsig_error: ruling.verdict.as_ref().and_then(|one| one.error).map(u16::from),
         });
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        metadata.response_code = ruling.code;
-        let build =
-            || MessageResponseBuilder::new(&request.queries, None).build_no_records(metadata);
-        let mut answer = build();
+        let answer = signed::refusal(request, ruling.code);
         if let Some(verdict) = &ruling.verdict {
-            let mut bytes = Vec::new();
-            build().destructive_emit(&mut BinEncoder::new(&mut bytes)).ok()?;
-            answer.set_signature(verdict.sign(&bytes, now));
+            return signed::send(request, &answer, verdict, reply).await;
         }
+        let answer =
+            MessageResponseBuilder::new(&request.queries, None).build_no_records(answer.metadata);
         reply.send_response(answer).await.ok()
     }
 

@@ -97,6 +97,26 @@ fn values_come_and_go() {
 }
 
 #[test]
+fn a_signed_question_has_a_signed_answer() {
+    let dns = Dns::well();
+    let values: Vec<String> = (0..9).map(|number| format!("{number:043}")).collect();
+    dns.zones().set(ZONE, TXT_NAME, "TXT", &values);
+    dns.allow(key(TsigAlgorithm::HmacSha256, &[]));
+    let ask = |fqdn: &str, kind, signer: &TSigner| {
+        let mut message = Message::query();
+        message.add_query(hickory_proto::op::Query::query(name(fqdn), kind));
+        send(&dns, 0, message, Some(signer), now())
+    };
+    let good = signer(Algorithm::HmacSha256, "acme-key", b"secret");
+    assert_eq!(ask(ZONE, RecordType::SOA, &good), (ResponseCode::NoError, None));
+    assert_eq!(ask(TXT_NAME, RecordType::TXT, &good), (ResponseCode::NoError, None));
+    assert_eq!(ask("b.example.com", RecordType::TXT, &good), (ResponseCode::NXDomain, None));
+    let other = signer(Algorithm::HmacSha256, "acme-key", b"other");
+    let bad = (ResponseCode::NotAuth, Some(TsigError::BadSig));
+    assert_eq!(ask(ZONE, RecordType::SOA, &other), bad);
+}
+
+#[test]
 fn refusals_name_their_reason() {
     let dns = Dns::start(&[Behaviour::Well, Behaviour::Well]);
     dns.zones().add(ZONE);

@@ -135,7 +135,7 @@ async fn an_account_changes() {
 }
 
 #[tokio::test]
-async fn revoked_by_either_key() {
+async fn revoked_by_its_account_alone() {
     let (dns, ca) = world(|_| {});
     let client = Client::registered(&ca).await;
     let (_, certificate, _) = client.certificate(&dns, &[NAME]).await;
@@ -149,4 +149,27 @@ async fn revoked_by_either_key() {
     assert_eq!(client.post("/acme/revoke-cert", &wish).await.status, 200);
     assert_eq!(client.post("/acme/revoke-cert", &wish).await.problem(), "alreadyRevoked");
     assert_eq!(ca.certificates()[0].revoked, Some(4));
+}
+
+#[tokio::test]
+async fn revoked_by_the_certificate_s_own_key() {
+    let (dns, ca) = world(|rules| {
+        rules.nonce_refusals = 0;
+        rules.reuse_authorizations = true;
+    });
+    let client = Client::registered(&ca).await;
+    let (_, certificate, key) = client.certificate(&dns, &[NAME]).await;
+    let der = pem::parse(client.post(&certificate, "").await.text).unwrap().into_contents();
+    let wish = json!({ "certificate": b64(&der), "reason": 1 }).to_string();
+    let by_key = Spoil { by_key: Some(AccountKey::of(&key)), ..Spoil::default() };
+    let seen = client.once("/acme/revoke-cert", &wish, by_key).await.unwrap();
+    assert_eq!(seen.status, 200, "{seen:?}");
+    assert_eq!(ca.certificates()[0].revoked, Some(1));
+    let info = client.get(&format!("/acme/renewal-info/{}", ca.certificates()[0].ari_id)).await;
+    let end: Timestamp = info.json()["suggestedWindow"]["end"].as_str().unwrap().parse().unwrap();
+    assert!(end < ca.now(), "a revoked certificate is renewed at once");
+    let (_, order) = client.order(&[NAME]).await;
+    let csr = json!({ "csr": b64(csr(&key, &[NAME])) });
+    let seen = client.post(order["finalize"].as_str().unwrap(), csr).await;
+    assert_eq!(seen.problem(), "badCSR", "a compromised key is blocked");
 }

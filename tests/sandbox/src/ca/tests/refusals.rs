@@ -153,6 +153,28 @@ async fn of_an_external_account() {
 }
 
 #[tokio::test]
+async fn of_a_change_of_keys() {
+    let scene = Scene::new().await;
+    let (url, base) = (scene.account(), &scene.client.base);
+    let change = format!("{base}/acme/key-change");
+    let new = AccountKey::new();
+    let check =
+        async |name: &str, key: &AccountKey, at: &str, account: &str, old: &AccountKey, want| {
+            let payload = json!({ "account": account, "oldKey": old.jwk() }).to_string();
+            let inner = key.sign(&json!({ "alg": "ES256", "jwk": key.jwk(), "url": at }), &payload);
+            let path = "/acme/key-change";
+            scene.check(name, path, &inner.to_string(), Spoil::default(), want).await;
+        };
+    let (own, malformed) = (&scene.client.key, (400, "malformed"));
+    let taken = &scene.stranger.key;
+    check("another URL", &new, "https://x/", &url, own, malformed).await;
+    check("another account", &new, &change, "https://x/", own, malformed).await;
+    check("another old key", &new, &change, &url, &new, malformed).await;
+    check("a key that is taken", taken, &change, &url, own, (409, "conflict")).await;
+    scene.check("no inner JWS", "/acme/key-change", "{}", Spoil::default(), malformed).await;
+}
+
+#[tokio::test]
 #[rustfmt::skip]
 async fn of_an_order() {
     let scene = Scene::new().await;
