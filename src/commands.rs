@@ -1,11 +1,12 @@
 //! The commands: each prepares lineages, walks the way with them, and says how it ended.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Cli, Command, Global, Hook};
 use crate::config::Config;
 use crate::ground::{Env, Ground};
-use crate::report::{self, Report};
+use crate::report::{self, ErrorEnd, Report};
 use crate::run::{Run, default_store, read_at_most};
 use crate::store::Store;
 use crate::told;
@@ -90,17 +91,28 @@ impl Ended {
         Self { stderr, code: 2, ..Self::default() }
     }
 
-    /// A command that did not even begin. With `--json` that is a document too.
+    /// A command line that cannot be read. Its words are all that tells whether a document is wanted.
+    #[must_use]
+    pub fn misread(stderr: String, mut words: impl Iterator<Item = OsString>) -> Self {
+        Self::wrong(stderr).documented(Form::from(words.any(|word| word == "--json")))
+    }
+
+    /// A command that did not even begin.
     fn refused(refusal: Refusal, form: Form) -> Self {
         let ended = match refusal {
             Refusal::Wrong(text) => Self::wrong(text),
             Refusal::Failed(error) => Self::failed(told_error(&error)),
         };
+        ended.documented(form)
+    }
+
+    /// With `--json` stdout is a document whatever happens.
+    fn documented(self, form: Form) -> Self {
         let stdout = match form {
             Form::Text => String::new(),
-            Form::Json => report::json(&Refused::of(&ended)),
+            Form::Json => report::json(&Refused::of(&self)),
         };
-        Self { stdout, ..ended }
+        Self { stdout, ..self }
     }
 
     /// The end of a run with a report.
@@ -119,17 +131,28 @@ impl Ended {
     }
 }
 
-/// The document of a command that did not begin.
+/// The document of a command that did not begin: that of a report without ends.
 #[derive(Debug, serde::Serialize)]
-struct Refused<'a> {
+struct Refused {
     schema: u32,
     ok: bool,
-    error: &'a str,
+    changed: bool,
+    certificates: [(); 0],
+    targets: [(); 0],
+    error: ErrorEnd,
 }
 
-impl<'a> Refused<'a> {
-    fn of(ended: &'a Ended) -> Self {
-        Self { schema: report::SCHEMA, ok: false, error: ended.stderr.trim_end() }
+impl Refused {
+    fn of(ended: &Ended) -> Self {
+        let (message, help) = told::split(ended.stderr.trim_end());
+        let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+        let (code, retryable) = match ended.code {
+            2 => ("Wrong", false),
+            _ => ("Failed", true),
+        };
+        let error = ErrorEnd { code: code.to_owned(), message, help, request_id: None, retryable };
+        let (schema, certificates, targets) = (report::SCHEMA, [], []);
+        Self { schema, ok: false, changed: false, certificates, targets, error }
     }
 }
 

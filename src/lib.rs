@@ -142,7 +142,7 @@ async fn walk_target(
     let _gate = run.upload_gate().await;
     let lock = match run.lock_target(&owned.target).await {
         Ok(lock) => lock,
-        Err(why) => return TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why),
+        Err(why) => return run.waiting(lineage, owned, &why),
     };
     // While we waited, another run may have done the work, or the lineage may have been renewed.
     let newest = run.newest(lineage, disk).await;

@@ -65,10 +65,10 @@ pub async fn facts(lineage: &Lineage, config: &Config, store: Option<&Store>) ->
     facts_of(lineage, config, store, read)
 }
 
-/// The names of the certificate in another client's folder, if it has any that can be read.
-pub async fn names_of(folder: &Path) -> Vec<String> {
-    let cert = store::read_source(folder, caller()).await;
-    cert.map_or_else(|_| Vec::new(), |cert| cert.leaf().names.clone())
+/// The leaf in another client's folder, if there is one that could be deployed.
+pub async fn leaf_of(folder: &Path) -> Option<Leaf> {
+    let cert = store::read_source(folder, caller()).await.ok();
+    cert.map(|cert| cert.leaf().clone())
 }
 
 fn folder(lineage: &Lineage) -> Option<&Path> {

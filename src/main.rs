@@ -29,8 +29,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli.or_hook(&env),
         Err(error) => {
-            let _shown = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return misread(&error);
         }
     };
     log(&cli.global, &env);
@@ -44,6 +43,15 @@ fn main() -> ExitCode {
         Err(error) => Ended::failed(format!("error: the runtime cannot start: {error}\n")),
     };
     show(&ended)
+}
+
+/// Help and version are answers; anything else is a command line that is wrong.
+fn misread(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        let _shown = error.print();
+        return ExitCode::SUCCESS;
+    }
+    show(&Ended::misread(error.render().to_string(), std::env::args_os()))
 }
 
 async fn live(cli: Cli, env: Env) -> Ended {

@@ -205,7 +205,8 @@ pub fn plan(lineages: &[Lineage], seen: &Seen, asked: &Asked, now: Timestamp) ->
 pub fn renew_at(leaf: &Leaf) -> Timestamp {
     let life = leaf.not_after.duration_since(leaf.not_before);
     let left = if life < SHORT_LIFE { life / 2 } else { life / 3 };
-    leaf.not_after.checked_sub(left).unwrap_or(leaf.not_before)
+    let whole = SignedDuration::from_secs(left.as_secs());
+    leaf.not_after.checked_sub(whole).unwrap_or(leaf.not_before)
 }
 
 /// Is what a target serves good for a while yet: for another third of its life or 7 days, whichever is less?

@@ -15,18 +15,18 @@ use crate::aliyun::{self, Account};
 use crate::cert::{Cert, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
-use crate::config::{Config, Provider, Trust};
+use crate::config::{Config, Provider, Target, Trust};
 use crate::dns::Accesses;
 use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
 use crate::look::OnDisk;
 use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, Unusable, lives_on, renew_at};
-use crate::report::{CertificateEnd, ErrorEnd, minute};
+use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
 
-pub use target::{Looked, OutOfStep};
+pub use target::{Looked, OutOfStep, no_domain_of};
 
 /// How a warning begins that is told once.
 const NOT_REMEMBERED: &str = "not all of this run can be remembered";
@@ -60,6 +60,8 @@ pub struct Run {
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
     uploading: Semaphore,
+    /// What targets served when they were last looked at.
+    serving: RefCell<BTreeMap<Target, Meanwhile>>,
 }
 
 impl Run {
@@ -81,6 +83,7 @@ impl Run {
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
+            serving: RefCell::default(),
         })
     }
 
@@ -342,7 +345,7 @@ impl Run {
 
     /// Does something to the store, where waiting for the disk holds up nobody. What fails is told and stops nothing.
     pub async fn keep(&self, act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static) {
-        let Some(store) = self.store.clone() else { return };
+        let Some(store) = self.store.clone().filter(|_| !self.is_forgetful()) else { return };
         let kept = match tokio::task::spawn_blocking(move || act(&store)).await {
             Ok(kept) => kept,
             Err(error) => Err(error.into()),
@@ -352,11 +355,14 @@ impl Run {
         }
     }
 
+    /// A store that could not be written to is let alone for the rest of the run: waiting for it once is enough.
+    fn is_forgetful(&self) -> bool {
+        self.warnings.borrow().iter().any(|warning| warning.starts_with(NOT_REMEMBERED))
+    }
+
     /// A store that cannot be written to is told once: it is the same for every target.
     fn warn_of_store(&self, error: &anyhow::Error) {
-        let is_told =
-            self.warnings.borrow().iter().any(|warning| warning.starts_with(NOT_REMEMBERED));
-        if !is_told {
+        if !self.is_forgetful() {
             self.warn(format!("{NOT_REMEMBERED}: {}", told::text(error)));
         }
     }

@@ -1,12 +1,15 @@
 //! Who owns what in this run: the config's certificates and the claims that hooks have left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::aliyun::UserDomain;
-use crate::config::Target;
+use crate::cert::Leaf;
+use crate::config::{Config, Target};
 use crate::journal::Claim;
+use crate::look;
 use crate::plan::{Lineage, Ownership, ownership};
-use crate::run::Run;
+use crate::run::{Run, no_domain_of};
 
 /// A guessed target that is none, and why.
 pub(super) struct LeftOut {
@@ -18,6 +21,8 @@ pub(super) struct LeftOut {
 pub(super) async fn lineages(run: &Run) -> anyhow::Result<Vec<Lineage>> {
     let mut claims = stored(run)?;
     settle(run, &mut claims).await;
+    warn_of_idle(run, &claims);
+    yield_contested(run, &mut claims).await;
     let owners = ownership(&run.config, &claims);
     warn_of_conflicts(run, &owners);
     Ok(owners.lineages)
@@ -30,7 +35,79 @@ pub(super) fn stored(run: &Run) -> anyhow::Result<Vec<Claim>> {
     for warning in found.warnings {
         run.warn(warning);
     }
-    Ok(found.claims)
+    let mut claims = found.claims;
+    for claim in &mut claims {
+        claim.source = source_of(&run.config, &claim.source);
+    }
+    Ok(claims)
+}
+
+/// A folder as the config spells it, if it is one of the config's, else with the links in its path resolved: one
+/// lineage, one spelling.
+pub(super) fn source_of(config: &Config, folder: &Path) -> PathBuf {
+    let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let wanted = resolved(folder);
+    let sources = config.certificates.iter().filter_map(|certificate| certificate.source.as_ref());
+    let same = |source: &&PathBuf| source.as_path() == folder || resolved(source) == wanted;
+    { sources }.find(same).cloned().unwrap_or(wanted)
+}
+
+/// A target that several claims want goes to one whose certificate can serve it: a hook that was called with a broken
+/// lineage takes nothing away from one that works.
+pub(super) async fn yield_contested(run: &Run, claims: &mut [Claim]) {
+    let contested = contested(claims);
+    if contested.is_empty() {
+        return;
+    }
+    let mut leaves = Vec::new();
+    for claim in claims.iter() {
+        let contends = claim.targets.iter().any(|target| contested.contains(target));
+        leaves.push(if contends { look::leaf_of(&claim.source).await } else { None });
+    }
+    let now = run.ground.clock.now();
+    let serves = |leaf: &Option<Leaf>, target: &Target| {
+        let leaf = leaf.as_ref().filter(|leaf| leaf.not_after > now);
+        leaf.is_some_and(|leaf| leaf.covers(&target.domain.api_name))
+    };
+    for target in &contested {
+        if !leaves.iter().any(|leaf| serves(leaf, target)) {
+            continue;
+        }
+        for (claim, _) in claims.iter_mut().zip(&leaves).filter(|(_, leaf)| !serves(leaf, target)) {
+            let wanted = claim.targets.len();
+            claim.targets.retain(|other| other != target);
+            if claim.targets.len() < wanted {
+                run.warn(yielded(claim, target));
+            }
+        }
+    }
+}
+
+fn contested(claims: &[Claim]) -> BTreeSet<Target> {
+    let mut seen = BTreeSet::new();
+    let all = claims.iter().flat_map(|claim| &claim.targets);
+    all.filter(|target| !seen.insert(*target)).cloned().collect()
+}
+
+fn yielded(claim: &Claim, target: &Target) -> String {
+    format!(
+        "{}: the certificate in {} cannot serve it, another claim's goes on\nhelp: mend it, or `certferry forget '{}'`",
+        target.domain.written,
+        claim.source.display(),
+        claim.name
+    )
+}
+
+/// A claim that keeps nothing in step: its hook failed, but who reads that?
+fn warn_of_idle(run: &Run, claims: &[Claim]) {
+    for claim in claims.iter().filter(|claim| claim.guessed && claim.targets.is_empty()) {
+        run.warn(format!(
+            "the hook of {} asked for nothing that can be kept in step: none of its names is a CDN domain\n\
+             help: give the hook --domain, or `certferry forget '{}'`",
+            claim.source.display(),
+            claim.name
+        ));
+    }
 }
 
 fn warn_of_conflicts(run: &Run, owners: &Ownership) {
@@ -74,15 +151,11 @@ pub(super) async fn settle(run: &Run, claims: &mut [Claim]) -> Vec<LeftOut> {
 fn why_not(target: &Target, domains: &[UserDomain]) -> Option<String> {
     let is_it = |domain: &&UserDomain| domain.name.eq_ignore_ascii_case(&target.domain.api_name);
     match domains.iter().find(is_it) {
-        None => Some(not_of_account(&target.aliyun)),
+        None => Some(no_domain_of(&target.aliyun)),
         // A domain that is being configured will be online.
         Some(domain) if ["online", "configuring"].contains(&domain.status.as_str()) => None,
         Some(domain) => Some(format!("the CDN domain is not online but {}", domain.status)),
     }
-}
-
-pub(super) fn not_of_account(account: &str) -> String {
-    format!("it is no CDN domain of the account `{account}`")
 }
 
 /// The CDN domains of an account, if they may be listed.

@@ -9,8 +9,10 @@ use crate::cli::{Deploy as Flags, Global};
 use crate::config::Target;
 use crate::ground::Ground;
 use crate::look::{self, OnDisk};
-use crate::plan::{Asked, CertOutcome, Conflict, Lineage, LineageSeen, Origin, Owned, ownership};
-use crate::report::{CertificateEnd, Ends, Report};
+use crate::plan::{
+    Asked, CertOutcome, Conflict, Lineage, LineageSeen, Origin, Owned, TargetOutcome, ownership,
+};
+use crate::report::{CertificateEnd, Ends, ErrorEnd, Report, TargetEnd};
 use crate::run::Run;
 use crate::store::{self, Store};
 use crate::walk_targets;
@@ -28,8 +30,14 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         run.warn(why);
     }
     let (targets, refused) = unowned(&run, targets);
-    let (place, cert) = read(flags).await?;
-    let (lineage, disk) = lineage(&place, cert, targets);
+    let (lineage, disk) = match read(flags).await {
+        Ok((place, cert)) => lineage(&place, cert, targets),
+        Err(error) => {
+            let ends = unread(flags, &targets, &error, run.warnings.take());
+            let report = Report::new("deploy", started, run.ground.clock.now(), ends);
+            return Ok(Ended::of(&report, global, Form::from(flags.json)));
+        }
+    };
     let leaf = disk.seen.leaf.as_ref();
     let certificate = CertificateEnd::new(&lineage, leaf, CertOutcome::Kept, "given by hand");
     run.ground.say.steps(u64::try_from(lineage.targets.len()).unwrap_or(u64::MAX));
@@ -58,6 +66,20 @@ fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
         }
     }
     (free, refused)
+}
+
+/// The files could not be used: so ends the certificate, and nothing goes to the targets.
+fn unread(flags: &Flags, targets: &[Target], error: &anyhow::Error, warnings: Vec<String>) -> Ends {
+    let given = flags.lineage.as_ref().or(flags.cert.as_ref());
+    let name = given.map_or_else(String::new, |path| path.display().to_string());
+    let targets: Vec<Owned> = targets.iter().cloned().map(Owned::plain).collect();
+    let lineage = Lineage { name, names: Vec::new(), origin: Origin::Given, targets };
+    let mut end = CertificateEnd::new(&lineage, None, CertOutcome::Failed, "it cannot be used");
+    end.error = Some(ErrorEnd::of(error, "source"));
+    let why = "there is no certificate to deploy";
+    let skipped = |owned| TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+    let targets = lineage.targets.iter().map(skipped).collect();
+    Ends { certificates: vec![end], targets, warnings }
 }
 
 /// Where the Cert is, and the Cert.

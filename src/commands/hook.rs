@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::claims::LeftOut;
+use super::claims::{LeftOut, source_of};
 use super::{Ended, Form, Refusal, account_of, claims, configured_or_not, open, told_error};
 use crate::cli::{Global, Hook as Flags};
 use crate::config::{CdnDomain, Certificate, Config, Target};
@@ -17,7 +17,7 @@ use crate::plan::{
     Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOutcome, Unusable, ownership,
 };
 use crate::report::{CertificateEnd, Ends, ErrorEnd, Meanwhile, Report, TargetEnd};
-use crate::run::Run;
+use crate::run::{Run, no_domain_of};
 use crate::store::Store;
 use crate::{told, walk};
 
@@ -37,6 +37,8 @@ struct Wish {
     aliyun: String,
     /// Names of the certificate that cannot be CDN domains.
     no_domains: Vec<String>,
+    /// The claims of earlier calls.
+    stored: Vec<Claim>,
 }
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
@@ -75,58 +77,64 @@ fn store_of(config: &Config) -> (Option<Store>, Option<anyhow::Error>) {
 /// certificate's names.
 async fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wish, Refusal> {
     let aliyun = account_of(&run.config, flags.aliyun.as_deref())?;
+    event.source = source_of(&run.config, &event.source);
     let configured = configured_lineage(&run.config, &event);
     if let Some(source) = configured.and_then(|certificate| certificate.source.clone()) {
         event.source = source;
     }
-    if configured.is_some() && flags.domains.is_empty() {
-        return Ok(Wish { event, claim: None, aliyun, no_domains: Vec::new() });
+    let stored = claims::stored(run).unwrap_or_default();
+    let is_known = configured.is_some() && flags.domains.is_empty();
+    let mut wish = Wish { event, claim: None, aliyun, no_domains: Vec::new(), stored };
+    if is_known {
+        return Ok(wish);
     }
-    let earlier = claims::stored(run).unwrap_or_default().into_iter();
-    let earlier =
-        { earlier }.find(|old| (old.client.as_str(), &old.source) == (event.client, &event.source));
-    if !flags.domains.is_empty() {
-        let targets = targets(&flags.domains, &aliyun)?;
-        let claim = Claim { targets, guessed: false, ..claim(&event, now) };
-        return Ok(Wish { event, claim: Some(claim), aliyun, no_domains: Vec::new() });
-    }
-    if let Some(named) = earlier.as_ref().filter(|old| !old.guessed) {
-        let claim = Claim { targets: named.targets.clone(), guessed: false, ..claim(&event, now) };
-        return Ok(Wish { event, claim: Some(claim), aliyun, no_domains: Vec::new() });
-    }
-    Ok(guess(event, earlier, aliyun, now).await)
+    let earlier = wish.stored.iter().find(|old| wish.is_of(old)).cloned();
+    let named = earlier.as_ref().filter(|old| !old.guessed).map(|old| old.targets.clone());
+    let targets = match (flags.domains.is_empty(), named) {
+        (false, _) => targets(&flags.domains, &wish.aliyun)?,
+        (true, Some(named)) => named,
+        (true, None) => return Ok(wish.guess(earlier, now).await),
+    };
+    wish.claim = Some(Claim { targets, guessed: false, ..wish.new_claim(now) });
+    Ok(wish)
 }
 
-/// The certificate's names stand for its targets. Called by hand, nobody tells the names: then its file does.
-async fn guess(mut event: Event, earlier: Option<Claim>, aliyun: String, now: Timestamp) -> Wish {
-    if event.names.is_empty() {
-        event.names = look::names_of(&event.source).await;
+impl Wish {
+    fn is_of(&self, claim: &Claim) -> bool {
+        (claim.client.as_str(), &claim.source) == (self.event.client, &self.event.source)
     }
-    if let (true, Some(earlier)) = (event.names.is_empty(), earlier) {
-        let claim = Claim { at: now, ..earlier };
-        return Wish { event, claim: Some(claim), aliyun, no_domains: Vec::new() };
-    }
-    let mut targets = Vec::new();
-    let mut no_domains = Vec::new();
-    for name in &event.names {
-        match CdnDomain::read(name) {
-            Ok(domain) => targets.push(Target { aliyun: aliyun.clone(), domain }),
-            Err(_) => no_domains.push(name.clone()),
+
+    /// The certificate's names stand for its targets. Called by hand, nobody tells the names: then its file does.
+    async fn guess(mut self, earlier: Option<Claim>, now: Timestamp) -> Self {
+        if self.event.names.is_empty() {
+            let leaf = look::leaf_of(&self.event.source).await;
+            self.event.names = leaf.map_or_else(Vec::new, |leaf| leaf.names);
         }
+        if let (true, Some(earlier)) = (self.event.names.is_empty(), earlier) {
+            self.claim = Some(Claim { at: now, ..earlier });
+            return self;
+        }
+        let mut targets = Vec::new();
+        for name in &self.event.names {
+            match CdnDomain::read(name) {
+                Ok(domain) => targets.push(Target { aliyun: self.aliyun.clone(), domain }),
+                Err(_) => self.no_domains.push(name.clone()),
+            }
+        }
+        self.claim = Some(Claim { targets, guessed: true, ..self.new_claim(now) });
+        self
     }
-    let claim = Claim { targets, guessed: true, ..claim(&event, now) };
-    Wish { event, claim: Some(claim), aliyun, no_domains }
-}
 
-fn claim(event: &Event, now: Timestamp) -> Claim {
-    Claim {
-        client: event.client.to_owned(),
-        source: event.source.clone(),
-        name: event.name.clone(),
-        names: event.names.clone(),
-        targets: Vec::new(),
-        guessed: true,
-        at: now,
+    fn new_claim(&self, now: Timestamp) -> Claim {
+        Claim {
+            client: self.event.client.to_owned(),
+            source: self.event.source.clone(),
+            name: self.event.name.clone(),
+            names: self.event.names.clone(),
+            targets: Vec::new(),
+            guessed: true,
+            at: now,
+        }
     }
 }
 
@@ -165,14 +173,15 @@ fn remember(run: &Run, wish: &Wish, unwritable: Option<anyhow::Error>) -> Option
 }
 
 async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
-    let mut all = claims::stored(run).unwrap_or_default();
+    let mut all = wish.stored.clone();
     let mut left_out = Vec::new();
     if let Some(claim) = &wish.claim {
         tell_takeovers(run, claim, &all);
-        all.retain(|old| (&old.client, &old.source) != (&claim.client, &claim.source));
+        all.retain(|old| !wish.is_of(old));
         let mut settled = [claim.clone()];
         left_out = claims::settle(run, &mut settled).await;
         all.extend(settled);
+        claims::yield_contested(run, &mut all).await;
     }
     let owners = ownership(&run.config, &all);
     let Some(lineage) = owners.lineages.iter().find(|lineage| is_this(lineage, &wish.event)) else {
@@ -186,7 +195,11 @@ async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
     for name in &wish.no_domains {
         run.ground.say.line(format!("{name}: skipped; it cannot be a CDN domain"));
     }
-    if lineage.targets.is_empty() && refused.is_empty() {
+    let none = no_domain_of(&wish.aliyun);
+    let is_none = |end: &TargetEnd| end.outcome == TargetOutcome::Skipped && end.reason == none;
+    if lineage.targets.is_empty() && refused.is_empty()
+        || !ends.targets.is_empty() && ends.targets.iter().all(is_none)
+    {
         ends.certificates = vec![no_target(run, wish, lineage).await];
     }
     ends
@@ -212,13 +225,15 @@ fn is_this(lineage: &Lineage, event: &Event) -> bool {
 
 /// A target that an earlier claim held until now: people shall know.
 fn tell_takeovers(run: &Run, claim: &Claim, earlier: &[Claim]) {
-    for old in earlier.iter().filter(|old| old.source != claim.source) {
-        for target in claim.targets.iter().filter(|target| old.targets.contains(target)) {
-            run.ground.say.line(format!(
-                "{}: from {} ({}) over to {} ({})",
-                target.domain.written, old.name, old.client, claim.name, claim.client
-            ));
-        }
+    for target in &claim.targets {
+        let mut holders = earlier.iter().rev().filter(|old| old.targets.contains(target));
+        let Some(old) = holders.next().filter(|old| old.source != claim.source) else { continue };
+        run.ground.say.line(format!(
+            "{}: from {} over to {}",
+            target.domain.written,
+            old.source.display(),
+            claim.source.display()
+        ));
     }
 }
 
@@ -261,8 +276,9 @@ async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd 
     let covered: Vec<String> = domains
         .iter()
         .flatten()
+        .filter(|domain| domain.status == "online")
         .filter(|domain| leaf.is_some_and(|leaf| leaf.covers(&domain.name)))
-        .map(|domain| format!("--domain '{}'", domain.name))
+        .map(|domain| format!("--domain '{}'", with_star(&domain.name)))
         .collect();
     let help = match (domains, covered.is_empty()) {
         (None, _) => "name the CDN domains: --domain cdn.example.com (the account's list may not be read: RAM action cdn:DescribeUserDomains)".to_owned(),
@@ -281,6 +297,11 @@ async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd 
         retryable: false,
     });
     end
+}
+
+/// A CDN domain as people write it.
+fn with_star(name: &str) -> String {
+    name.strip_prefix('.').map_or_else(|| name.to_owned(), |rest| format!("*.{rest}"))
 }
 
 /// What is not done is left to the timer, if one runs.

@@ -4,6 +4,7 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{Ended, Form, Refusal, claims, configured_or_not, open, renew};
+use crate::check::check;
 use crate::cli::{Global, Plan as Flags};
 use crate::config::Target;
 use crate::ground::Ground;
@@ -34,7 +35,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let asked = Asked { names: flags.names.clone(), ..Asked::default() };
     lineages.retain(|lineage| asked.wants(&lineage.name));
     let World { seen, unseen } = look_at(&run, &mut lineages).await?;
-    let plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
+    let mut plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
+    foresee_refusals(&run, &lineages, &mut plan).await;
     let stdout = match Form::from(flags.json) {
         Form::Json => report::json(&Document { schema: report::SCHEMA, steps: &plan.steps }),
         Form::Text => text(&plan, &unseen),
@@ -45,6 +47,30 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         (true, _) => 0,
     };
     Ok(Ended { stdout, stderr: told_unseen(&unseen) + &warnings(&run), code })
+}
+
+/// A Cert that our own checks will not let go is not going to be deployed.
+async fn foresee_refusals(run: &Run, lineages: &[Lineage], plan: &mut Plan) {
+    for lineage in lineages {
+        if plan.issues(&lineage.name).is_some() {
+            continue;
+        }
+        let is_upload =
+            |step: &&mut Step| step.certificate == lineage.name && step.kind == Kind::Deploy;
+        let mut uploads = plan.steps.iter_mut().filter(is_upload).peekable();
+        if uploads.peek().is_none() {
+            continue;
+        }
+        let Some(cert) = run.disk(lineage).await.cert else { continue };
+        for step in uploads {
+            let Some(target) = &step.target else { continue };
+            let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
+            if let Some(fault) = faults.first() {
+                step.kind = Kind::Skip;
+                step.reason = format!("it would be refused: {fault}");
+            }
+        }
+    }
 }
 
 /// What lineages have on disk and what their targets serve, and what could not be seen.

@@ -11,6 +11,7 @@ use crate::plan::{
 use crate::report::{self, Status, StatusCertificate, StatusTarget};
 use crate::run::Run;
 use crate::store::Store;
+use crate::told;
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
@@ -54,7 +55,7 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
 
 fn unusable(of: &LineageSeen) -> Option<String> {
     match &of.unusable {
-        Some(Unusable::Damaged(why) | Unusable::Unread(why)) => Some(why.clone()),
+        Some(Unusable::Damaged(why) | Unusable::Unread(why)) => Some(told::split(why).0),
         None => None,
     }
 }

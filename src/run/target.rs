@@ -58,6 +58,7 @@ impl Run {
         }
         at.warning.into_iter().for_each(|warning| self.warn(warning));
         let (seen, leaf) = (at.seen, cert.leaf());
+        self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&seen.served));
         let now = self.ground.clock.now();
         match standing(lineage, leaf, &disk.seen.memory, &seen, asked, now) {
             Standing::OutOfStep(reason) => {
@@ -168,13 +169,21 @@ impl Run {
         owned: &Owned,
         walk: impl Future<Output = TargetEnd>,
     ) -> TargetEnd {
-        let waiting = |why: &str| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
+        let waiting = |why: &str| self.waiting(lineage, owned, why);
         tokio::select! {
             biased;
             () = self.ground.stop.cancelled() => waiting("stopped; the next run goes on"),
             () = over(self.deadline) => waiting("not done in time; left to `certferry renew`"),
             end = walk => end,
         }
+    }
+
+    /// The end of a target that must wait; what it served when it was last looked at holds until then.
+    #[must_use]
+    pub fn waiting(&self, lineage: &Lineage, owned: &Owned, why: &str) -> TargetEnd {
+        let mut end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
+        end.meanwhile = self.serving.borrow().get(&owned.target).copied().unwrap_or_default();
+        end
     }
 
     async fn in_step(
@@ -184,8 +193,8 @@ impl Run {
         seen: &TargetSeen,
         proof: Proof,
     ) -> TargetEnd {
-        if proof == Proof::Readback && seen.memory.taken.as_ref().is_some_and(|taken| !taken.shown)
-        {
+        let is_news = seen.memory.taken.as_ref().is_some_and(|taken| !taken.shown);
+        if proof == Proof::Readback && (is_news || seen.memory.last_error.is_some()) {
             self.remember_shown(&owned.target).await;
         }
         let mut end = TargetEnd::new(
@@ -202,7 +211,7 @@ impl Run {
     /// The end of a target that failed; remembered for `status`.
     async fn failed(&self, lineage: &Lineage, owned: &Owned, error: &aliyun::Error) -> TargetEnd {
         if owned.guessed && error.kind == aliyun::Kind::DomainNotFound {
-            let why = format!("it is no CDN domain of the account `{}`", owned.target.aliyun);
+            let why = no_domain_of(&owned.target.aliyun);
             return TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
         }
         let (target, code) = (owned.target.clone(), error.code.clone());
@@ -242,6 +251,12 @@ impl Run {
         })
         .await;
     }
+}
+
+/// Why a guessed target is none.
+#[must_use]
+pub fn no_domain_of(account: &str) -> String {
+    format!("it is no CDN domain of the account `{account}`")
 }
 
 async fn over(deadline: Option<Instant>) {

@@ -203,7 +203,7 @@ fn pauses() -> impl Iterator<Item = Duration> {
 
 /// A change takes two fsyncs, 20 ms on a slow disk, and a run has some hundred of them at once in the queue. A hook
 /// has 100 s in all.
-const STORE_PATIENCE: Duration = Duration::from_secs(30);
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes that are read of who holds a lock.
 const HOLDER_LIMIT: u64 = 1024;

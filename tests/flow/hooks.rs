@@ -131,7 +131,7 @@ fn which_targets() {
         "x.test y.test",
         "hook",
         1,
-        &["certferry hook --domain '.example.test' --domain 'cdn.example.test'"],
+        &["certferry hook --domain '*.example.test' --domain 'cdn.example.test'"],
     );
     check(
         "an unknown account",
@@ -176,12 +176,7 @@ fn a_later_claim_takes_a_target_over_and_says_so() {
     check("a", &house.run("hook --domain cdn.example.test"), 0, &[]);
     let live = house.path("live/b").display().to_string();
     house.var("RENEWED_LINEAGE", live);
-    check(
-        "b",
-        &house.run("hook --domain cdn.example.test"),
-        0,
-        &["from a (certbot) over to b (certbot)", "deployed"],
-    );
+    check("b", &house.run("hook --domain cdn.example.test"), 0, &["live/b", "deployed"]);
     check("no war", &house.run("renew"), 0, &["1 in step"]);
     let want = fingerprint(&house.read("live/b/fullchain.pem"));
     assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(want));
@@ -245,4 +240,62 @@ fn the_deadline_bounds_all_of_a_hook() {
         &["left to `certferry renew`"],
     );
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_broken_lineage_takes_nothing_away_from_one_that_works() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    check("a", &house.run("hook --domain cdn.example.test"), 0, &["deployed"]);
+    house.lineage("b", &Leaf { names: vec!["other.test"], ..Leaf::new() });
+    let live = house.path("live/b").display().to_string();
+    house.var("RENEWED_LINEAGE", live);
+    check(
+        "b does not cover it",
+        &house.run("hook --domain cdn.example.test"),
+        1,
+        &["cannot serve it"],
+    );
+    fs::remove_dir_all(house.path("live/b")).unwrap();
+    house.lineage("a", &Leaf::new());
+    check(
+        "renew",
+        &house.run("renew"),
+        1,
+        &["cdn.example.test: deployed, read back", "certferry forget 'b'"],
+    );
+    check("forget", &house.run("forget b"), 0, &[]);
+    check("at rest", &house.run("renew"), 0, &["1 in step"]);
+}
+
+#[test]
+fn one_folder_in_two_spellings_is_one_lineage() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    check("as it is", &house.run("hook --domain cdn.example.test"), 0, &["deployed"]);
+    std::os::unix::fs::symlink(house.path("live"), house.path("linked")).unwrap();
+    let linked = house.path("linked/a").display().to_string();
+    house.var("RENEWED_LINEAGE", linked);
+    check("by a link", &house.run("hook"), 0, &["1 in step"]);
+    fs::remove_file(house.path("linked")).unwrap();
+    check("the link is gone", &house.run("renew"), 0, &["1 in step"]);
+    let claims = fs::read_dir(house.path("store/claims")).unwrap().count();
+    assert_eq!(claims, 1);
+}
+
+#[test]
+fn a_hook_that_asked_for_nothing_is_not_forgotten_in_silence() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    check("hook", &house.run("hook"), 1, &["NoTarget"]);
+    check(
+        "renew",
+        &house.run("renew"),
+        0,
+        &["asked for nothing that can be kept in step", "certferry forget 'a'"],
+    );
+    house.cloud.account(crate::house::KEY_ID, |account| {
+        *account = account.clone().deny("cdn:DescribeUserDomains", "*");
+    });
+    check("the list may not be read", &house.run("hook"), 1, &["NoTarget"]);
 }

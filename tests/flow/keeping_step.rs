@@ -298,6 +298,7 @@ fn json_is_one_document_whatever_happens() {
     check("broken config", "[[raw]][x", "renew --json", 2);
     check("no hook's call", "", "hook --json", 2);
     check("no lineage", "", "deploy --json --lineage live/none --domain cdn.example.test", 1);
+    check("a wrong flag", "", "renew --json --nope", 2);
     check("plan", CONFIG, "plan --json", 0);
     check("status", CONFIG, "status --json", 1);
 }
@@ -320,4 +321,28 @@ fn fields_that_the_cloud_leaves_out_are_borne() {
     check(&["ServerCertificateStatus"], "readback");
     check(&["ServerCertificate"], "accepted");
     check(&["CertName", "CertExpireTime", "Status", "DomainName"], "readback");
+}
+
+#[test]
+fn the_plan_foresees_what_will_be_refused() {
+    let house = kept();
+    house.lineage("a", &Leaf { names: vec!["cdn.example.test"], ..Leaf::new() });
+    let plan = house.run("plan");
+    assert!(
+        plan.stdout.contains("skip   a -> *.example.test: it would be refused"),
+        "{}",
+        plan.all()
+    );
+    assert!(plan.stdout.contains("deploy a -> cdn.example.test"), "{}", plan.all());
+}
+
+#[test]
+fn an_error_that_is_over_is_over() {
+    let house = kept();
+    house.write_secret("secret", "another", 0o600);
+    assert_eq!(house.run("renew").code, 1);
+    house.write_secret("secret", crate::house::SECRET, 0o600);
+    assert_eq!(house.run("renew").code, 0);
+    let status = house.run("status --json").json();
+    assert_eq!(status["certificates"][0]["targets"][0]["last_error"], serde_json::Value::Null);
 }
