@@ -89,11 +89,13 @@ impl Dns for Alidns {
     }
 }
 
-/// The longest zone that ends `name`. An IDN zone goes by its ASCII form, which the API takes as DomainName too.
+/// The longest zone that ends `name`, or is it: a CNAME may lead to a zone that is there for proofs alone. An IDN zone
+/// goes by its ASCII form, which the API takes as DomainName too.
 fn place<'a>(zones: &'a [Zone], name: &'a str) -> Option<Place<'a>> {
     let fits = |zone: &'a Zone| {
         let zone = ascii(zone);
-        let rr = name.strip_suffix(zone)?.strip_suffix('.')?;
+        let rest = name.strip_suffix(zone)?;
+        let rr = if rest.is_empty() { "@" } else { rest.strip_suffix('.')? };
         Some(Place { zone, rr })
     };
     zones.iter().filter_map(fits).max_by_key(|place| place.zone.len())
@@ -176,6 +178,7 @@ mod tests {
             "_acme-challenge.sub.example.com",
             Some(("sub.example.com", "_acme-challenge")),
         );
+        check("the zone itself", "sub.example.com", Some(("sub.example.com", "@")));
         check("whole labels only", "_acme-challenge.sample.com", None);
         check("idn", "_acme-challenge.xn--fiqs8s.com", Some(("xn--fiqs8s.com", "_acme-challenge")));
         check("none", "_acme-challenge.example.org", None);
