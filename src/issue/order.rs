@@ -12,7 +12,7 @@ use super::account::Session;
 use super::acme::patient;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
-use crate::cert::{Cert, Key};
+use crate::cert::{Cert, Fingerprint, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
 use crate::journal;
@@ -120,14 +120,13 @@ impl<'a> Job<'a> {
     }
 
     async fn complete(&self, version: u32, chain: String) -> Result<Cert, Failure> {
-        let name = self.certificate.name.clone();
+        let (name, asked) = (self.certificate.name.clone(), self.asked.to_owned());
         let cert = on_disk(&self.issuer.store, move |store| {
             let cert = store.complete_version(&name, version, &chain)?;
             let fingerprint = cert.leaf().fingerprint;
             store.update_lineage(&name, |memory| {
-                memory.order = None;
                 memory.failures = None;
-                succeed(memory, fingerprint);
+                succeed(memory, fingerprint, asked);
             })?;
             Ok(cert)
         })
@@ -191,10 +190,8 @@ impl Job<'_> {
             let is_live = store.live_version(&name)? == Some(order.version);
             let live = if is_live { store.live(&name)? } else { None };
             let Some(live) = live else { return Ok(Some(order)) };
-            store.update_lineage(&name, |memory| {
-                memory.order = None;
-                succeed(memory, live.leaf().fingerprint);
-            })?;
+            let fingerprint = live.leaf().fingerprint;
+            store.update_lineage(&name, |memory| succeed(memory, fingerprint, order.asked))?;
             Ok(None)
         })
         .await
@@ -429,7 +426,10 @@ async fn open_proofs(
     Ok(proofs)
 }
 
-fn succeed(memory: &mut journal::LineageMemory, fingerprint: crate::cert::Fingerprint) {
+/// The order has come to its end: the newest Cert is what was asked for.
+fn succeed(memory: &mut journal::LineageMemory, fingerprint: Fingerprint, asked: String) {
+    memory.order = None;
+    memory.asked = Some(asked);
     if memory.succession.last() != Some(&fingerprint) {
         memory.succession.push(fingerprint);
     }

@@ -90,6 +90,7 @@ impl World {
         let memory = LineageMemory {
             succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
             failures: self.failures.clone(),
+            asked: None,
             order: None,
         };
         let seen = LineageSeen {

@@ -314,6 +314,16 @@ fn what_the_ca_counted_climbs_the_ladder() {
     assert_eq!(town.run("renew example.test").code, 0, "by hand it is tried at once");
 }
 
+/// A config that asks for something else is told from a CA that adds a name.
+#[test]
+fn what_was_asked_for_is_remembered() {
+    let town = Town::new(|_| {});
+    assert_eq!(town.run("renew").code, 0);
+    let text = fs::read_to_string(town.store("journal/lineages/example.test.json")).unwrap();
+    let memory: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(memory["asked"].is_string(), "{memory:#}");
+}
+
 #[test]
 fn one_bad_certificate_spoils_no_other() {
     let town = Town::new(|seed| {

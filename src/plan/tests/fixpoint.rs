@@ -54,6 +54,7 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
                 succession: succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
                 failures: wait.and_then(|minutes| failures(minutes, false, "")),
                 order: None,
+                asked: None,
             },
             ..LineageSeen::default()
         })
