@@ -104,7 +104,7 @@ impl<'a> Job<'a> {
         let is_limit = kind_of(&error) == Some("rateLimited");
         let failure = under_way.session.failure("to issue the certificate", error);
         if failure.counted && !is_limit {
-            self.forget(under_way.version).await?;
+            return Err(self.give_up(under_way.version, failure).await);
         }
         Err(failure)
     }
@@ -113,10 +113,7 @@ impl<'a> Job<'a> {
     async fn refused(&self, under_way: &mut UnderWay) -> Failure {
         let reasons = under_way.reasons().await;
         let failure = refusal::of_order(&reasons, under_way.order.state().error.as_ref());
-        match self.forget(under_way.version).await {
-            Ok(()) => failure,
-            Err(disk) => Failure { error: failure.error.context(format!("{disk:#}")), ..failure },
-        }
+        self.give_up(under_way.version, failure).await
     }
 
     async fn complete(&self, version: u32, chain: String) -> Result<Cert, Failure> {
@@ -213,10 +210,7 @@ impl Job<'_> {
         let (version, key) = key?;
         let order = match order {
             Ok(order) => order,
-            Err(failure) => {
-                self.forget(version).await?;
-                return Err(failure);
-            }
+            Err(failure) => return Err(self.give_up(version, failure).await),
         };
         let name = self.certificate.name.clone();
         let under_way = journal::Order {
@@ -278,7 +272,15 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The order leads nowhere: it and its key go.
+    /// The order leads nowhere, for this reason: it and its key go. A disk that refuses hides no word of the CA.
+    pub(super) async fn give_up(&self, version: u32, failure: Failure) -> Failure {
+        match self.forget(version).await {
+            Ok(()) => failure,
+            Err(disk) => failure.beside(&format!("its order cannot be forgotten: {disk:#}")),
+        }
+    }
+
+    /// It and its key go.
     async fn forget(&self, version: u32) -> anyhow::Result<()> {
         let name = self.certificate.name.clone();
         on_disk(&self.issuer.store, move |store| {
@@ -312,7 +314,14 @@ impl UnderWay {
     async fn answer(&mut self) -> Result<(), Failure> {
         let mut refused = None;
         let mut authorizations = self.order.authorizations();
-        while let Some(Ok(mut authorization)) = authorizations.next().await {
+        while let Some(next) = authorizations.next().await {
+            let mut authorization = match next {
+                Ok(authorization) => authorization,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            };
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
