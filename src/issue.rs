@@ -89,7 +89,8 @@ impl Issuer {
     }
 
     /// Takes away the TXT values that killed runs left behind, but for those of the orders that will be carried on: of
-    /// the `lineages` of the configuration. Called before any of their locks is taken. Answers what stays, and why.
+    /// the `lineages` of the configuration. May run beside issuing: a lineage whose lock is taken is let alone. It has 120
+    /// seconds, and ends at once at the word to stop. Answers what stays, and why.
     ///
     /// # Errors
     /// The journal cannot be read.
