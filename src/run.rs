@@ -104,7 +104,7 @@ impl Run {
 
     fn open_account(&self, name: &str) -> Result<Account, aliyun::Error> {
         let config = self.config.aliyun.get(name).ok_or_else(|| unknown_account(name))?;
-        let locks = self.store.as_ref().map(Store::locks_folder);
+        let locks = self.store.as_ref().and_then(Store::locks_folder);
         let account =
             Account::open(name, config, self.base(), self.http.clone(), &self.ground, locks)?;
         Ok(account.until(self.deadline.map(|deadline| deadline - LAST_WORDS)))

@@ -79,9 +79,16 @@ impl Store {
         &self.root
     }
 
-    /// The folder of the lock files.
+    /// The folder of the lock files; none where the store is open for reading alone: whoever locks writes.
     #[must_use]
-    pub fn locks_folder(&self) -> PathBuf {
+    pub fn locks_folder(&self) -> Option<PathBuf> {
+        match self.access {
+            Access::Whole => Some(self.locks()),
+            Access::Reading => None,
+        }
+    }
+
+    fn locks(&self) -> PathBuf {
         self.root.join("locks")
     }
 

@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`LockError`].
     pub async fn lock_lineage(&self, name: &str, wait: Wait<'_>) -> Result<Lock, LockError> {
-        let path = self.locks_folder().join(format!("lineage-{}.lock", names::file_name(name)));
+        let path = self.locks().join(format!("lineage-{}.lock", names::file_name(name)));
         self.lock(path, &format!("issuing {}", names::quoted(name)), wait).await
     }
 
@@ -84,14 +84,14 @@ impl Store {
     /// [`LockError`].
     pub async fn lock_target(&self, target: &Target, wait: Wait<'_>) -> Result<Lock, LockError> {
         let name = names::joined(&[&target.aliyun, &target.domain.api_name]);
-        let path = self.locks_folder().join(format!("target-{name}.lock"));
+        let path = self.locks().join(format!("target-{name}.lock"));
         let purpose = format!("uploading to {}", names::quoted(&target.domain.written));
         self.lock(path, &purpose, wait).await
     }
 
     /// The store's own lock, for a change that reads and writes. Blocks, as its holder needs milliseconds.
     pub(super) fn lock_store(&self) -> anyhow::Result<Lock> {
-        let path = self.locks_folder().join("store.lock");
+        let path = self.locks().join("store.lock");
         let file = self.open_lock(&path)?;
         let waited = !try_lock(&file, &path)?;
         let file = if waited { queue(file, &path)? } else { file };
@@ -129,7 +129,7 @@ impl Store {
 
     fn open_lock(&self, path: &Path) -> anyhow::Result<File> {
         self.writable()?;
-        files::make_folder(&self.locks_folder())?;
+        files::make_folder(&self.locks())?;
         open(path)
     }
 }
@@ -289,7 +289,7 @@ mod tests {
             let again = store.lock_target(&target, wait).await;
             assert!(matches!(again, Err(LockError::Held { .. })), "{again:?}");
         }
-        let files = files::names_in(&store.locks_folder()).unwrap();
+        let files = files::names_in(&store.locks()).unwrap();
         assert_eq!(files.len(), held.len(), "{files:?}");
         let _own = store.lock_store().unwrap();
     }
