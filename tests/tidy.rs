@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["cert", "config", "journal"]),
     ("check", &["cert", "config"]),
     ("report", &["cert", "plan", "told"]),
-    ("store", &["cert", "config", "journal", "ground"]),
+    ("store", &["cert", "config", "journal", "ground", "secret"]),
     ("aliyun", &["http", "config", "secret", "ground", "cert"]),
     ("dns", &["aliyun", "http", "config", "secret", "ground"]),
     ("challenge", &["dns", "store", "journal", "ground", "config"]),
