@@ -79,7 +79,7 @@ impl Store {
         &self.root
     }
 
-    /// The folder of the lock files; none where the store is open for reading alone: whoever locks writes.
+    /// The folder of the lock files; none in a store that is open for reading: it locks nothing.
     #[must_use]
     pub fn locks_folder(&self) -> Option<PathBuf> {
         match self.access {
