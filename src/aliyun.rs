@@ -10,6 +10,7 @@ use reqwest::{Method, Request, Url};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 mod cdn;
 mod codes;
@@ -40,6 +41,8 @@ use sign::Stamp;
 pub struct Account {
     inner: Rc<Inner>,
     deadline: Option<Instant>,
+    /// The word to stop, as far as this clone hears it.
+    stop: CancellationToken,
 }
 
 impl Account {
@@ -69,13 +72,20 @@ impl Account {
             locks,
             opened: OnceCell::new(),
         };
-        Ok(Self { inner: Rc::new(inner), deadline: None })
+        Ok(Self { inner: Rc::new(inner), deadline: None, stop: ground.stop.clone() })
     }
 
     /// The same account, whose calls and retries end at `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { inner: Rc::clone(&self.inner), deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same account, whose calls do not end at the word to stop: for what must be taken back then. Its caller has a
+    /// limit of its own.
+    #[must_use]
+    pub fn unstoppable(&self) -> Self {
+        Self { stop: CancellationToken::new(), ..self.clone() }
     }
 
     /// Its name: the NAME of `[aliyun.NAME]`.
@@ -84,9 +94,20 @@ impl Account {
         &self.inner.name
     }
 
-    /// Calls until it is done, refused, or the time is over. After an attempt that may have had its effect, `done`
-    /// looks whether it had.
+    /// Calls until it is done, refused, the time is over, or the word to stop comes: that drops the attempt under way, and
+    /// the next run looks what came of it. After an attempt that may have had its effect, `done` looks whether it had.
     async fn insist(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
+        if self.stop.is_cancelled() {
+            return Err(stopped(Kind::Transport, call));
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(stopped(Kind::UnknownOutcome, call)),
+            ended = self.call(call, done) => ended,
+        }
+    }
+
+    async fn call(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
         let opened = self.inner.opened()?;
         let mut so_far = SoFar::default();
         let mut attempts = 0;
@@ -414,6 +435,11 @@ fn request(endpoint: &Url, body: zeroize::Zeroizing<Vec<u8>>) -> Request {
 fn out_of_time(call: &Call<'_>) -> Error {
     let what = format!("there was no time left for {}", call.api.action);
     Error::new(Kind::Transport, "Deadline", &what, "nothing to do: the next run tries again")
+}
+
+fn stopped(kind: Kind, call: &Call<'_>) -> Error {
+    let what = format!("stopped at {}", call.api.action);
+    Error::new(kind, "Stopped", &what, "nothing to do: the next run goes on")
 }
 
 /// From 0 to 1, for jitter. Without random numbers, the middle is no worse.

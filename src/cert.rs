@@ -166,6 +166,7 @@ fn authority_key_id<'a>(cert: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
     })
 }
 
-fn to_pem(ders: &[Vec<u8>]) -> String {
+/// Certificates as PEM: a block each, no blank lines between.
+pub(crate) fn to_pem(ders: &[Vec<u8>]) -> String {
     ders.iter().map(|der| blocks::armor("CERTIFICATE", der)).collect()
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use tokio::time::{Instant, sleep};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::dns::{Access, Accesses, Asker, Dns, NotPut, Wanted};
 use crate::ground::{Ground, Say};
@@ -105,7 +106,7 @@ impl Prover {
     }
 
     /// Puts all values, waits until they show, runs `body`, and takes away what was put. The word to stop drops the
-    /// waiting and the body; taking away then has 4 s, else 60 s. Values that the journal knows of this order are
+    /// waiting and the body; taking away then has 4 s, else 60 s and 2 s more for each value. Values that the journal knows of this order are
     /// adopted. The caller holds the lineage's lock.
     pub async fn prove<T, E>(
         &self,
@@ -118,7 +119,7 @@ impl Prover {
             Ok(()) => self.or_stop(async { body().await.map_err(Halt::Body) }).await,
             Err(halt) => Err(halt),
         };
-        Proved { result, left: self.take_away(&placed).await }
+        Proved { result, left: self.clean_up(&placed).await }
     }
 
     /// Takes away what the journal knows of an order that will not be carried on; answers what could not be. The caller
@@ -127,12 +128,13 @@ impl Prover {
     /// # Errors
     /// The journal cannot be read.
     pub async fn abandon(&self, lineage: &str, order: &str) -> anyhow::Result<Vec<String>> {
-        Ok(self.take_away(&self.journaled(lineage, order).await?).await)
+        Ok(self.clean_up(&self.journaled(lineage, order).await?).await)
     }
 
     /// Takes away the values that belong to no order under way of these lineages: what a killed run, or a lineage that
     /// is gone from the configuration, left behind. Answers what could not be taken away, and why. Lineages at which
-    /// another run works are let alone; so the caller holds none of their locks.
+    /// this run or another works are let alone: their locks are taken. It ends after 120 s, and at once at the
+    /// word to stop.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -141,10 +143,10 @@ impl Prover {
         for record in on_disk(&self.store, Store::records).await? {
             of_lineage.entry(record.lineage.clone()).or_default().push(record);
         }
+        let end = Instant::now() + REPAIR;
         let mut left = Vec::new();
         for (lineage, records) in of_lineage {
-            let kept = lineages.contains(lineage.as_str());
-            left.extend(self.repair_lineage(&lineage, records, kept).await?);
+            left.extend(self.repair_lineage(&lineage, records, lineages, end).await?);
         }
         Ok(left)
     }
@@ -153,7 +155,8 @@ impl Prover {
         &self,
         lineage: &str,
         records: Vec<Record>,
-        kept: bool,
+        lineages: &BTreeSet<&str>,
+        end: Instant,
     ) -> anyhow::Result<Vec<String>> {
         let (stop, say) = (&self.ground.stop, &Say::nothing());
         let at_once = Wait { until: Some(Instant::now()), stop, say };
@@ -164,10 +167,16 @@ impl Prover {
         };
         let name = lineage.to_owned();
         let memory = on_disk(&self.store, move |store| store.lineage(&name)).await?;
-        let order = memory.order.filter(|_| kept).map(|order| order.url);
+        let order = memory.order.filter(|_| lineages.contains(lineage)).map(|order| order.url);
         let stray: Vec<_> =
             records.into_iter().filter(|record| Some(&record.order) != order.as_ref()).collect();
-        Ok(self.take_away(&stray).await)
+        let over = async {
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        Ok(self.take_away(&stray, over).await)
     }
 
     /// Puts the values and waits until they show. `placed` holds what must be taken away, from before each put on.
@@ -272,11 +281,42 @@ impl Prover {
         Ok(())
     }
 
-    /// Takes away what was put; answers what could not be.
-    async fn take_away(&self, placed: &[Record]) -> Vec<String> {
-        let over = self.clean_up_is_over().boxed_local().shared();
-        let mut left = Vec::new();
+    /// Takes away what this run put, or an earlier one for the same order. The word to stop leaves it some time.
+    async fn clean_up(&self, placed: &[Record]) -> Vec<String> {
+        let number = u32::try_from(placed.len()).unwrap_or(u32::MAX);
+        let stopped = async {
+            self.ground.stop.cancelled().await;
+            sleep(CLEAN_UP_WHEN_STOPPED).await;
+        };
+        let over = async {
+            tokio::select! {
+                () = sleep(CLEAN_UP + CLEAN_UP_EACH * number) => {}
+                () = stopped => {}
+            }
+        };
+        self.take_away(placed, over).await
+    }
+
+    /// Takes away what was put, until it is over; answers what could not be. Names go side by side; the values of one
+    /// name do not, since some providers write all values of a name at once.
+    async fn take_away(&self, placed: &[Record], over: impl Future<Output = ()>) -> Vec<String> {
+        let over = over.boxed_local().shared();
+        let mut of_name: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
         for record in placed {
+            of_name.entry((&record.dns, &record.name)).or_default().push(record);
+        }
+        let names = of_name.into_values().map(|records| self.take_in_turn(records, over.clone()));
+        let left: Vec<_> = stream::iter(names).buffered(SIDE_BY_SIDE).collect().await;
+        left.concat()
+    }
+
+    async fn take_in_turn(
+        &self,
+        records: Vec<&Record>,
+        over: impl Future<Output = ()> + Clone,
+    ) -> Vec<String> {
+        let mut left = Vec::new();
+        for record in records {
             let removed = tokio::select! {
                 biased;
                 () = over.clone() => Err(anyhow::anyhow!("no time was left")),
@@ -297,17 +337,6 @@ impl Prover {
         access.dns.take_away(&record.name, &record.value, record.id.as_deref()).await?;
         let record = record.clone();
         on_disk(&self.store, move |store| store.drop_record(&record)).await
-    }
-
-    async fn clean_up_is_over(&self) {
-        let stopped = async {
-            self.ground.stop.cancelled().await;
-            sleep(CLEAN_UP_WHEN_STOPPED).await;
-        };
-        tokio::select! {
-            () = sleep(CLEAN_UP) => {}
-            () = stopped => {}
-        }
     }
 
     /// The access of this name, opened when first asked for.
@@ -377,6 +406,15 @@ fn wanted(records: &[Record]) -> Vec<Wanted> {
 
 /// A provider that throttles takes its time; the certificate is already on its way.
 const CLEAN_UP: Duration = Duration::from_secs(60);
+
+/// A hundred names of a slow provider need it: a call each, and a program may take seconds.
+const CLEAN_UP_EACH: Duration = Duration::from_secs(2);
+
+/// For all that killed runs left: what remains is tried again at the next run, in an hour.
+const REPAIR: Duration = Duration::from_secs(120);
+
+/// Names from which values are taken away at once: as many as orders that put them.
+const SIDE_BY_SIDE: usize = 8;
 
 /// After SIGTERM: less than the five seconds after which impatient supervisors kill.
 const CLEAN_UP_WHEN_STOPPED: Duration = Duration::from_secs(4);

@@ -67,12 +67,8 @@ impl Http {
         }
     }
 
-    /// The client that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, for those who stream. Its own limits: 10 s
-    /// to connect, no redirects, TLS 1.2 or newer.
-    ///
-    /// # Errors
-    /// [`Error::Setup`].
-    pub fn client(&self) -> Result<&Client, Error> {
+    /// The client that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+    fn client(&self) -> Result<&Client, Error> {
         self.built(&self.0.proxied, |builder| builder)
     }
 

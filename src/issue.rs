@@ -23,6 +23,7 @@ use crate::http::Http;
 use crate::journal::{Failures, asked};
 use crate::secret::Redactor;
 use crate::store::Store;
+use crate::told;
 
 pub use self::ladder::after;
 
@@ -35,9 +36,9 @@ pub struct Issuer {
     store: Store,
     ground: Ground,
     prover: Prover,
-    ca: OnceCell<Arc<Ca>>,
-    /// Held while the account is read or registered, so that there is one.
-    registering: Mutex<()>,
+    ca: OnceCell<Result<Arc<Ca>, Standing>>,
+    /// Held while the account is read or registered, so that there is one; and why it could not be.
+    registering: Mutex<Option<Standing>>,
 }
 
 /// Why there is no new Cert.
@@ -65,7 +66,7 @@ impl Issuer {
             store,
             ground,
             ca: OnceCell::new(),
-            registering: Mutex::new(()),
+            registering: Mutex::default(),
         }
     }
 
@@ -88,7 +89,8 @@ impl Issuer {
     }
 
     /// Takes away the TXT values that killed runs left behind, but for those of the orders that will be carried on: of
-    /// the `lineages` of the configuration. Called before any of their locks is taken. Answers what stays, and why.
+    /// the `lineages` of the configuration. May run beside issuing: a lineage whose lock is taken is let alone. It has 120
+    /// seconds, and ends at once at the word to stop. Answers what stays, and why.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -126,20 +128,18 @@ impl Issuer {
         .await;
         match noted {
             Ok(()) => failure,
-            Err(disk) => Failure {
-                error: failure
-                    .error
-                    .context(format!("this failure cannot be remembered ({disk:#})")),
-                ..failure
-            },
+            Err(disk) => failure.beside(&format!("this failure cannot be remembered: {disk:#}")),
         }
     }
 
     /// The CA; its directory is fetched by the first who asks.
-    async fn ca(&self) -> anyhow::Result<Arc<Ca>> {
-        let connect =
-            || Ca::connect(self.http.clone(), &self.acme.directory, self.ground.clock.clone());
-        self.ca.get_or_try_init(connect).await.map(Arc::clone)
+    async fn ca(&self) -> Result<Arc<Ca>, Failure> {
+        let connect = || async {
+            let (http, clock) = (self.http.clone(), self.ground.clock.clone());
+            let connected = Ca::connect(http, &self.acme.directory, clock).await;
+            connected.map_err(|error| Standing::of(&Failure::free(error)))
+        };
+        self.ca.get_or_init(connect).await.as_ref().map(Arc::clone).map_err(Standing::again)
     }
 
     /// Work that may be dropped at the word to stop: nothing of it needs to be taken back.
@@ -166,10 +166,36 @@ impl Failure {
         Self { stopped: true, ..Self::free(anyhow::anyhow!("stopped; the next run carries on")) }
     }
 
+    /// Something else went wrong too, by which nothing is decided.
+    fn beside(self, what: &str) -> Self {
+        Self { error: self.error.context(what.to_owned()), ..self }
+    }
+
     /// Its text without the remedy and without secrets, as the journal keeps it.
     fn in_short(&self) -> String {
-        let text = format!("{:#}", self.error);
-        Redactor::default().clean(text.split("\nhelp:").next().unwrap_or_default())
+        let (what, _help) = told::parts(&self.error);
+        Redactor::default().clean(&what)
+    }
+}
+
+/// A failure that stands for the rest of the run: of 170 orders, each would wait for the same time-out, or ask the CA for
+/// one more account that nobody can keep.
+struct Standing {
+    text: String,
+    counted: bool,
+    not_before: Option<Timestamp>,
+}
+
+impl Standing {
+    fn of(failure: &Failure) -> Self {
+        let Failure { error, counted, not_before, .. } = failure;
+        Self { text: told::text(error), counted: *counted, not_before: *not_before }
+    }
+
+    fn again(&self) -> Failure {
+        let Self { text, counted, not_before } = self;
+        let failure = Failure::free(anyhow::anyhow!("{text}"));
+        Failure { counted: *counted, not_before: *not_before, ..failure }
     }
 }
 

@@ -126,22 +126,16 @@ pub struct Claim {
     pub at: Timestamp,
 }
 
-/// Digest of what is asked of a CA for a certificate: another one means that a failure, or an order, is about
-/// something else.
+/// Digest of what is asked of a CA for a certificate, not of how: another one means that a failure, an order, or the
+/// newest Cert is about something else.
 #[must_use]
 pub fn asked(acme: &Acme, certificate: &Certificate) -> String {
     use sha2::Digest;
     let mut names = certificate.domains.clone();
     names.sort();
     let profile = certificate.profile.as_ref().or(acme.profile.as_ref());
-    let said = format!(
-        "{}\n{}\n{:?}\n{profile:?}\n{}\n{:?}",
-        acme.directory,
-        names.join(" "),
-        certificate.key_type,
-        certificate.dns,
-        acme.eab.as_ref().map(|eab| &eab.key_id),
-    );
+    let said =
+        format!("{}\n{}\n{:?}\n{profile:?}", acme.directory, names.join(" "), certificate.key_type);
     let digest = sha2::Sha256::digest(said.as_bytes());
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -194,6 +188,7 @@ mod tests {
         check("a profile", |_, certificate| certificate.profile = Some("short".to_owned()), true);
         check("the same for all", |acme, _| acme.profile = Some("short".to_owned()), true);
         check("where it goes", |_, certificate| certificate.line = 9, false);
-        check("how it is proved", |_, certificate| certificate.dns.push('2'), true);
+        check("how it is proved", |_, certificate| certificate.dns.push('2'), false);
+        check("who asks", |acme, _| acme.contact.push("ops@example.test".to_owned()), false);
     }
 }

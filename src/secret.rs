@@ -1,6 +1,6 @@
 //! Secrets: how they are read from files of their own, and how text from outside is freed of them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -100,6 +100,17 @@ pub(crate) fn percent_encoded(text: &str) -> Zeroizing<String> {
     out
 }
 
+/// May others than its owner read or write a file that holds a secret? `what` names it in the error, `path` in the
+/// command that helps. Group root is root itself, and systemd's credentials are so.
+pub(crate) fn judge_mode(facts: &Metadata, what: &str, path: &str) -> anyhow::Result<()> {
+    let mode = facts.mode() & 0o7777;
+    let group = mode & 0o070 != 0 && facts.gid() != 0;
+    if mode & 0o007 != 0 || group {
+        anyhow::bail!("others may read or write {what} (mode {mode:04o})\nhelp: chmod 600 {path}");
+    }
+    Ok(())
+}
+
 /// Opens the first of the places where `path` may be. Without blocking: a pipe without a writer would hang us.
 fn open(path: &Path, env: &Env, base: Option<&Path>) -> anyhow::Result<(File, PathBuf)> {
     let places = places(path, env, base);
@@ -130,7 +141,7 @@ fn places(path: &Path, env: &Env, base: Option<&Path>) -> Vec<PathBuf> {
     std::iter::once(first).chain(credentials).collect()
 }
 
-/// May a secret be in this file? Group root is root itself, and systemd's credentials are so.
+/// May a secret be in this file?
 fn judge(file: &File, path: &Path) -> anyhow::Result<()> {
     let facts = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
     if !facts.is_file() {
@@ -139,17 +150,8 @@ fn judge(file: &File, path: &Path) -> anyhow::Result<()> {
             path.display()
         );
     }
-    let others = facts.mode() & 0o007 != 0;
-    let group = facts.mode() & 0o070 != 0 && facts.gid() != 0;
-    if others || group {
-        anyhow::bail!(
-            "others may read or write the secret file {} (mode {:04o})\nhelp: chmod 600 {}",
-            path.display(),
-            facts.mode() & 0o7777,
-            path.display()
-        );
-    }
-    Ok(())
+    let path = path.display().to_string();
+    judge_mode(&facts, &format!("the secret file {path}"), &path)
 }
 
 /// Which bytes of a text are not shown.

@@ -20,14 +20,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["cert", "config", "journal"]),
     ("check", &["cert", "config"]),
     ("report", &["cert", "plan", "told"]),
-    ("store", &["cert", "config", "journal", "ground"]),
+    ("store", &["cert", "config", "journal", "ground", "secret"]),
     ("aliyun", &["http", "config", "secret", "ground", "cert"]),
     ("dns", &["aliyun", "http", "config", "secret", "ground"]),
     ("challenge", &["dns", "store", "journal", "ground", "config"]),
     ("look", &["aliyun", "cert", "config", "journal", "store", "plan", "told"]),
     (
         "issue",
-        &["cert", "challenge", "config", "http", "store", "journal", "secret", "ground", "dns"],
+        &[
+            "cert",
+            "challenge",
+            "config",
+            "http",
+            "store",
+            "journal",
+            "secret",
+            "ground",
+            "dns",
+            "told",
+        ],
     ),
     ("deploy", &["aliyun", "cert", "config", "journal", "plan", "store"]),
     ("verify", &["aliyun", "cert", "look", "plan", "config", "store"]),
@@ -346,6 +357,39 @@ fn no_test_is_ignored_and_nothing_is_unfinished() {
         }
     }
     assert_none("ignored or unfinished", &broken);
+}
+
+/// Commands stand in backquotes or, in a document, indented.
+#[test]
+fn texts_name_commands_that_there_are() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let texts: Vec<(String, String)> = production()
+        .iter()
+        .map(|source| (source.path.display().to_string(), source.code().to_owned()))
+        .chain([("README.md".to_owned(), readme)])
+        .collect();
+    let mut broken = Vec::new();
+    for (path, text) in &texts {
+        let commands = text.split("`certferry ").skip(1).filter_map(|rest| rest.split('`').next());
+        broken.extend(
+            commands
+                .filter(|words| !is_command(words))
+                .map(|words| format!("{path}: certferry {words}")),
+        );
+    }
+    assert_none("a command or a flag that does not exist", &broken);
+}
+
+/// The program itself knows its commands, and the flags of each.
+fn is_command(words: &str) -> bool {
+    let mut words = words.split_whitespace().filter(|word| !word.starts_with("-q"));
+    let Some(command) = words.next().filter(|word| !word.starts_with("--")) else { return true };
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_certferry")).args([command, "--help"]).output().unwrap();
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let flags =
+        words.map(|word| word.trim_matches(['[', ']', '(', ')'])).filter(|w| w.starts_with("--"));
+    output.status.success() && flags.into_iter().all(|flag| help.contains(flag))
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The calls of the CDN (API version 2018-05-10).
 
 use base64::Engine;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -40,12 +39,6 @@ pub struct DomainCertificate {
     pub status_on: bool,
     /// ServerCertificate: the chain, PEM.
     pub certificate_pem: Option<String>,
-    /// CertName.
-    pub cert_name: Option<String>,
-    /// CertExpireTime.
-    pub expire_time: Option<Timestamp>,
-    /// Status: `success` when it is live, else the cloud's word for why not.
-    pub status: Option<String>,
 }
 
 /// A CDN domain of the account (DescribeUserDomains).
@@ -55,8 +48,6 @@ pub struct UserDomain {
     pub name: String,
     /// DomainStatus: `online`, `offline`, `configuring`...; empty if the cloud does not say.
     pub status: String,
-    /// Cname: what the domain's DNS name must point to.
-    pub cname: Option<String>,
 }
 
 /// The name that a certificate gets in the account: made of the target, so that it is unique there and an upload
@@ -160,13 +151,7 @@ impl DomainCertificate {
             Some(status) => status == "on",
             None => certificate_pem.is_some(),
         };
-        Self {
-            status_on,
-            certificate_pem,
-            cert_name: text(value, "CertName"),
-            expire_time: text(value, "CertExpireTime").and_then(|time| time.parse().ok()),
-            status: text(value, "Status"),
-        }
+        Self { status_on, certificate_pem }
     }
 }
 
@@ -175,7 +160,6 @@ impl UserDomain {
         Some(Self {
             name: text(value, "DomainName")?,
             status: text(value, "DomainStatus").unwrap_or_default(),
-            cname: text(value, "Cname"),
         })
     }
 }

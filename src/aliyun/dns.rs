@@ -20,14 +20,8 @@ pub struct DnsRecord {
     pub id: String,
     /// RR: the name within the zone, `@` for the zone itself.
     pub rr: String,
-    /// DomainName: the zone.
-    pub zone: String,
     /// Value.
     pub value: String,
-    /// Locked: nobody may change it.
-    pub locked: bool,
-    /// Status: `ENABLE` or `DISABLE`; empty if the cloud does not say.
-    pub status: String,
 }
 
 impl Account {
@@ -139,11 +133,8 @@ impl DnsRecord {
         Some(Self {
             id: text(value, "RecordId")?,
             rr: text(value, "RR")?,
-            zone: text(value, "DomainName").unwrap_or_default(),
             // zone files write TXT in quotes, and some consoles keep them
             value: text(value, "Value")?.trim_matches('"').to_owned(),
-            locked: text(value, "Locked").is_some_and(|locked| locked == "true"),
-            status: text(value, "Status").unwrap_or_default(),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! When a call may leave: so far behind the last one of its kind, in all of this run and all runs on this machine.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 /// The pace of an AccessKey. Each action of the API has a lane of its own, as the documented limits have.
 pub(super) struct Pace {
@@ -19,6 +21,8 @@ pub(super) struct Pace {
     /// Slower until then: here, since a lane is locked by the one who waits in it.
     slow: RefCell<BTreeMap<&'static str, Duration>>,
     file: Option<PathBuf>,
+    /// Someone hangs with the file's lock in its hand: this run goes on without the file.
+    is_stuck: Cell<bool>,
     ticks: Ticks,
 }
 
@@ -45,7 +49,13 @@ impl Pace {
 
     fn ticking(access_key_id: &str, locks: Option<&Path>, ticks: Ticks) -> Self {
         let file = locks.map(|locks| locks.join(file_name(access_key_id)));
-        Self { lanes: RefCell::default(), slow: RefCell::default(), file, ticks }
+        Self {
+            lanes: RefCell::default(),
+            slow: RefCell::default(),
+            file,
+            is_stuck: Cell::new(false),
+            ticks,
+        }
     }
 
     /// Returns when a call of `action` may leave, at least `interval` behind the one before. First come, first served.
@@ -57,7 +67,7 @@ impl Pace {
             if wait.is_zero() {
                 return;
             }
-            tokio::time::sleep(wait).await;
+            sleep(wait).await;
         }
     }
 
@@ -74,29 +84,43 @@ impl Pace {
         if !wait.is_zero() {
             return wait;
         }
-        let Some(file) = self.file.clone() else {
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_stuck.get()) else {
             *lane = tried;
             return wait;
         };
-        let (ours, ticks) = (*lane, Arc::clone(&self.ticks));
-        let shared = tokio::task::spawn_blocking(move || {
-            claim_in_file(&file, action, ours, &ticks, interval)
-        });
-        match shared.await {
-            Ok(Ok((wait, seen))) => {
+        match self.claim_shared(file, action, *lane, interval).await {
+            Ok((wait, seen)) => {
                 *lane = seen;
                 wait
             }
-            Ok(Err(error)) => self.alone(lane, tried, &error.to_string()),
-            Err(error) => self.alone(lane, tried, &error.to_string()),
+            Err(error) => {
+                self.is_stuck.set(error.kind() == ErrorKind::WouldBlock);
+                tracing::debug!(?file, %error, "the pace is not shared with other runs");
+                // The pace is this process' own then: better than no upload.
+                lane.claim((self.ticks)(), interval)
+            }
         }
     }
 
-    /// Without the file the pace is this process' own: better than no upload.
-    fn alone(&self, lane: &mut Lane, tried: Lane, why: &str) -> Duration {
-        tracing::debug!(file = ?self.file, why, "the pace is not shared with other runs");
-        *lane = tried;
-        Duration::ZERO
+    /// Waits for other runs, each of which needs a moment, but not for ever.
+    async fn claim_shared(
+        &self,
+        file: &Path,
+        action: &'static str,
+        ours: Lane,
+        interval: Duration,
+    ) -> io::Result<(Duration, Lane)> {
+        for _ in 0..LOCK_TRIES {
+            let (file, ticks) = (file.to_owned(), Arc::clone(&self.ticks));
+            let claimed =
+                spawn_blocking(move || claim_in_file(&file, action, ours, &ticks, interval))
+                    .await?;
+            match claimed {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(LOCK_PAUSE).await,
+                done => return done,
+            }
+        }
+        Err(ErrorKind::WouldBlock.into())
     }
 }
 
@@ -118,16 +142,17 @@ impl Lane {
     }
 }
 
-/// The lane's slot among all processes. The lock is held for a read and a write; it goes with the file's closing.
+/// The lane's slot among all processes. The lock is held for a read and a write; it goes with the file's closing. While
+/// another has it: `WouldBlock`.
 fn claim_in_file(
     path: &Path,
     action: &str,
     ours: Lane,
     ticks: &Ticks,
     interval: Duration,
-) -> std::io::Result<(Duration, Lane)> {
+) -> io::Result<(Duration, Lane)> {
     let mut file = open(path)?;
-    file.lock()?;
+    file.try_lock()?;
     let mut text = String::new();
     // what is no text is as good as nothing: the next write makes it sound
     let readable = Read::by_ref(&mut file).take(LARGEST).read_to_string(&mut text).is_ok();
@@ -146,7 +171,7 @@ fn claim_in_file(
 }
 
 /// A pipe in its place must not hang us, nor a link lead us elsewhere.
-fn open(path: &Path) -> std::io::Result<File> {
+fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let file = OpenOptions::new()
         .read(true)
@@ -156,7 +181,7 @@ fn open(path: &Path) -> std::io::Result<File> {
         .mode(0o600)
         .custom_flags(flags.bits().cast_signed())
         .open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
 }
 
 /// A line for each action: its name, when the next may leave, until when it is slow; microseconds since boot.
@@ -192,8 +217,11 @@ fn file_name(access_key_id: &str) -> String {
 
 /// How long a throttled answer slows us; the documented limits are per second or per minute.
 const SLOW: Duration = Duration::from_secs(60);
-/// No pace is slower than a call a minute.
-const FARTHEST: Duration = Duration::from_secs(60);
+/// Twice a call a minute, which is the slowest pace that can be configured: a throttled lane waits twice its interval.
+const FARTHEST: Duration = Duration::from_secs(120);
+/// The lock is held for microseconds; a disk that stalls for a second is worse than a pace of our own.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Eight actions of 80 bytes are below a kilobyte.
 const LARGEST: u64 = 16 * 1024;
 

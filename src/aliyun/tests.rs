@@ -103,7 +103,7 @@ fn ground() -> Ground {
     Ground {
         clock: Clock::new(|| "2026-01-02T03:04:05Z".parse().unwrap()),
         env: Env::from_iter(env),
-        stop: tokio_util::sync::CancellationToken::new(),
+        stop: CancellationToken::new(),
         say: Say::nothing(),
         width: 80,
     }
@@ -214,6 +214,34 @@ async fn a_clock_that_stays_wrong() {
     assert_eq!((error.kind, error.attempts), (Kind::Clock, 1), "no Date, no correction");
 }
 
+/// A call that fails again and again, and the word to stop after so long: how it ends, and when.
+async fn check_stop(row: &str, after: u64, which: fn(&Account) -> Account, want: (&str, Kind)) {
+    let cloud = Cloud::default();
+    let account = cloud.account(|_, _| no(503, "ServiceUnavailable"));
+    let begun = Instant::now();
+    let word = async {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        account.stop.cancel();
+    };
+    let called = which(&account);
+    let ((), ended) = futures_util::join!(word, called.describe_domains());
+    let error = ended.unwrap_err();
+    assert_eq!((error.code.as_str(), error.kind), want, "{row}");
+    let seconds = begun.elapsed().as_secs();
+    assert_eq!(seconds > 40, error.code != "Stopped", "{row}: {seconds} s");
+    assert_eq!(cloud.forms().is_empty(), error.kind == Kind::Transport, "{row}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_word_to_stop_is_heard_between_attempts() {
+    let unknown = ("Stopped", Kind::UnknownOutcome);
+    let not_heard = ("ServiceUnavailable", Kind::Server);
+    check_stop("a few attempts", 3, Account::clone, unknown).await;
+    check_stop("with a deadline", 3, |account| account.until(None), unknown).await;
+    check_stop("before the first", 0, Account::clone, ("Stopped", Kind::Transport)).await;
+    check_stop("what must be taken back", 3, Account::unstoppable, not_heard).await;
+}
+
 #[test]
 fn endpoints() {
     let check = |url: &str, sound: bool| {
@@ -251,7 +279,7 @@ async fn without_credentials_nothing_is_sent() {
     let account = cloud.account(|_, _| ok("{}"));
     let Ok(mut inner) = Rc::try_unwrap(account.inner) else { panic!("a clone is left") };
     inner.env = Env::default();
-    let account = Account { inner: Rc::new(inner), deadline: None };
+    let account = Account { inner: Rc::new(inner), ..account };
     let error = account.describe_domains().await.unwrap_err();
     assert_eq!((error.kind, cloud.forms().len()), (Kind::Credentials, 0));
 }

@@ -27,6 +27,8 @@ enum Trouble {
     NeverShows,
     TakeAwayFails,
     TakeAwayHangs,
+    /// Ten seconds for each value, and never two of a name at once.
+    TakeAwayIsSlow,
 }
 
 /// What stands in the fake DNS, by name and value, and what was asked of it.
@@ -34,6 +36,21 @@ enum Trouble {
 struct Place {
     standing: RefCell<Vec<(String, String)>>,
     calls: RefCell<Vec<String>>,
+    changing: RefCell<BTreeSet<String>>,
+}
+
+impl Place {
+    fn forget(&self, name: &str, value: &str) {
+        self.standing.borrow_mut().retain(|(at, what)| at != name || what != value);
+    }
+
+    async fn forget_slowly(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        assert!(self.changing.borrow_mut().insert(name.to_owned()), "two at once of {name}");
+        sleep(Duration::from_secs(10)).await;
+        self.changing.borrow_mut().remove(name);
+        self.forget(name, value);
+        Ok(())
+    }
 }
 
 struct FakeDns {
@@ -73,12 +90,13 @@ impl Dns for FakeDns {
         match self.trouble {
             Trouble::TakeAwayFails => ready(Err(anyhow::anyhow!("not today"))).boxed_local(),
             Trouble::TakeAwayHangs => pending().boxed_local(),
+            Trouble::TakeAwayIsSlow => self.place.forget_slowly(name, value).boxed_local(),
             Trouble::None
             | Trouble::PutFails
             | Trouble::NotPut
             | Trouble::SecondPutHangs
             | Trouble::NeverShows => {
-                self.place.standing.borrow_mut().retain(|(at, what)| at != name || what != value);
+                self.place.forget(name, value);
                 ready(Ok(())).boxed_local()
             }
         }
@@ -227,7 +245,47 @@ async fn ends_after(row: &str, body: Body, wanted: (&str, Duration)) {
 #[tokio::test(start_paused = true)]
 async fn taking_away_ends_in_time() {
     ends_after("stopped", Body::IsStopped, ("stopped", CLEAN_UP_WHEN_STOPPED)).await;
-    ends_after("not stopped", Body::Answers, ("answer", CLEAN_UP)).await;
+    ends_after("not stopped", Body::Answers, ("answer", CLEAN_UP + CLEAN_UP_EACH * 2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_names_at_a_slow_provider_have_their_time() {
+    let world = world(Trouble::TakeAwayIsSlow);
+    let names: Vec<_> = (0..100).map(|number| format!("_acme-challenge.{number}.test")).collect();
+    for name in names.iter().flat_map(|name| [name, name]).enumerate() {
+        let (number, name) = (name.0, name.1.clone());
+        let record = Record { name, ..record(&number.to_string(), None, ORDER) };
+        world.store.put_record(&record).unwrap();
+    }
+    assert_eq!(world.prover.abandon(LINEAGE, ORDER).await.unwrap(), Vec::<String>::new());
+    assert_eq!(world.store.records().unwrap(), []);
+}
+
+/// Three lineages have left records that cannot be taken away: after so long, repairing ends.
+async fn repair_ends(row: &str, stop_after: u64, wanted: (u64, usize)) {
+    let world = world(Trouble::TakeAwayHangs);
+    for lineage in ["a", "b", "c"] {
+        let record = record(lineage, None, ORDER);
+        world.store.put_record(&Record { lineage: lineage.to_owned(), ..record }).unwrap();
+    }
+    let began = Instant::now();
+    let word = async {
+        sleep(Duration::from_secs(stop_after)).await;
+        world.prover.ground.stop.cancel();
+    };
+    let repaired = async {
+        let left = world.prover.repair(&BTreeSet::new()).await.unwrap();
+        (began.elapsed().as_secs(), left.len())
+    };
+    let ((), got) = futures_util::join!(word, repaired);
+    assert_eq!(got, wanted, "{row}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn repairing_has_one_limit_and_hears_the_word_to_stop() {
+    repair_ends("all of it", 1000, (REPAIR.as_secs(), 3)).await;
+    // Of the lineages after the first, nothing was tried.
+    repair_ends("stopped", 7, (7, 1)).await;
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ impl Alidns {
         Self { account, zones: OnceCell::new() }
     }
 
-    async fn place<'a>(&'a self, name: &'a str) -> anyhow::Result<Place<'a>> {
-        let zones = self.zones.get_or_try_init(|| self.account.describe_domains()).await?;
+    async fn place<'a>(&'a self, account: &Account, name: &'a str) -> anyhow::Result<Place<'a>> {
+        let zones = self.zones.get_or_try_init(|| account.describe_domains()).await?;
         match place(zones, name) {
             Some(place) => Ok(place),
             None => bail!("{}", not_here(zones, name, self.account.name())),
@@ -34,7 +34,7 @@ impl Alidns {
     }
 
     async fn put_value(&self, name: &str, value: &str) -> anyhow::Result<Option<String>> {
-        let place = self.place(name).await.map_err(NotPut::from)?;
+        let place = self.place(&self.account, name).await.map_err(NotPut::from)?;
         let error = match self.account.add_domain_record(place.zone, place.rr, value).await {
             Ok(id) => return Ok(Some(id)),
             Err(error) => error,
@@ -46,12 +46,14 @@ impl Alidns {
     }
 
     async fn take_value(&self, name: &str, value: &str, id: Option<&str>) -> anyhow::Result<()> {
+        // What was put is taken away also after the word to stop.
+        let account = self.account.unstoppable();
         let ids = match id {
             Some(id) => vec![id.to_owned()],
-            None => self.ids(name, value).await?,
+            None => self.ids(&account, name, value).await?,
         };
         for id in ids {
-            self.account
+            account
                 .delete_domain_record(&id)
                 .await
                 .with_context(|| format!("the TXT record at {name} cannot be deleted"))?;
@@ -60,9 +62,9 @@ impl Alidns {
     }
 
     /// Killed between the intent and the answer, we know the value only.
-    async fn ids(&self, name: &str, value: &str) -> anyhow::Result<Vec<String>> {
-        let place = self.place(name).await?;
-        let records = self.account.describe_sub_domain_records(name, place.zone).await?;
+    async fn ids(&self, account: &Account, name: &str, value: &str) -> anyhow::Result<Vec<String>> {
+        let place = self.place(account, name).await?;
+        let records = account.describe_sub_domain_records(name, place.zone).await?;
         let ours = records
             .into_iter()
             .filter(|record| record.value == value && record.rr.eq_ignore_ascii_case(place.rr));
@@ -89,11 +91,13 @@ impl Dns for Alidns {
     }
 }
 
-/// The longest zone that ends `name`. An IDN zone goes by its ASCII form, which the API takes as DomainName too.
+/// The longest zone that ends `name`, or is it: a CNAME may lead to a zone that is there for proofs alone. An IDN zone
+/// goes by its ASCII form, which the API takes as DomainName too.
 fn place<'a>(zones: &'a [Zone], name: &'a str) -> Option<Place<'a>> {
     let fits = |zone: &'a Zone| {
         let zone = ascii(zone);
-        let rr = name.strip_suffix(zone)?.strip_suffix('.')?;
+        let rest = name.strip_suffix(zone)?;
+        let rr = if rest.is_empty() { "@" } else { rest.strip_suffix('.')? };
         Some(Place { zone, rr })
     };
     zones.iter().filter_map(fits).max_by_key(|place| place.zone.len())
@@ -146,7 +150,15 @@ const NEAREST: usize = 3;
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+    use std::sync::{Arc, Mutex};
+
+    use reqwest::header::HeaderMap;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::config;
+    use crate::ground::{Clock, Env, Ground, Say};
+    use crate::http::{Answer, Http};
 
     fn zones() -> Vec<Zone> {
         let zone = |name: &str, puny: Option<&str>| Zone {
@@ -176,9 +188,61 @@ mod tests {
             "_acme-challenge.sub.example.com",
             Some(("sub.example.com", "_acme-challenge")),
         );
+        check("the zone itself", "sub.example.com", Some(("sub.example.com", "@")));
         check("whole labels only", "_acme-challenge.sample.com", None);
         check("idn", "_acme-challenge.xn--fiqs8s.com", Some(("xn--fiqs8s.com", "_acme-challenge")));
         check("none", "_acme-challenge.example.org", None);
+    }
+
+    /// An access whose run was told to stop, and the forms that it sent.
+    fn stopped() -> (Alidns, Arc<Mutex<Vec<String>>>) {
+        let sent = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&sent);
+        let http = Http::scripted(Box::new(move |request| {
+            let bytes = request.body().unwrap().as_bytes().unwrap();
+            let form = String::from_utf8(bytes.to_vec()).unwrap();
+            let body = match &form {
+                form if form.contains("DescribeDomains") => {
+                    r#"{"Domains":{"Domain":[{"DomainName":"example.com"}]}}"#
+                }
+                form if form.contains("DescribeSubDomainRecords") => {
+                    r#"{"DomainRecords":{"Record":[{"RecordId":"7","RR":"@","Value":"v"}]}}"#
+                }
+                _ => "{}",
+            };
+            seen.lock().unwrap().push(form);
+            Ok(Answer { status: 200, headers: HeaderMap::new(), body: body.into() })
+        }));
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let keys = ["ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"]
+            .map(|name| (name, "x"));
+        let ground = Ground {
+            clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
+            env: Env::from_iter(keys),
+            stop,
+            say: Say::nothing(),
+            width: 80,
+        };
+        let url = "http://127.0.0.1:1".to_owned();
+        let config = config::Aliyun {
+            keys: None,
+            cdn_endpoint: url.clone(),
+            dns_endpoint: url,
+            calls_per_second: 9.6,
+        };
+        (Alidns::new(Account::open("main", &config, None, http, &ground, None).unwrap()), sent)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_word_to_stop_nothing_is_put_and_all_is_taken_away() {
+        let (access, sent) = stopped();
+        assert!(access.put("example.com", "v").await.is_err_and(|error| error.is::<NotPut>()));
+        assert_eq!(sent.lock().unwrap().len(), 0);
+        access.take_away("example.com", "v", None).await.unwrap();
+        let sent = sent.lock().unwrap();
+        let last = sent.last().unwrap();
+        assert!(last.contains("DeleteDomainRecord") && last.contains("RecordId=7"), "{last}");
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
-use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use tokio::process::Command;
-use tokio::time::timeout;
+use anyhow::{Context as _, anyhow, bail};
+use futures_util::future::{FutureExt as _, LocalBoxFuture, join3};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Dns, NotPut};
 
@@ -24,22 +26,25 @@ impl Exec {
     async fn run(&self, verb: &str, name: &str, value: &str) -> anyhow::Result<()> {
         let program = self.program.display();
         let fqdn = format!("{name}.");
-        let output = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .args([verb, &fqdn, value])
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .output();
-        let Ok(output) = timeout(LIMIT, output).await else {
+            .spawn();
+        let child = child.map_err(|error| {
+            NotPut::from(anyhow!(
+                "{program} cannot be run: {error}\nhelp: `program` must be an executable file: chmod +x {program}"
+            ))
+        })?;
+        let Ok(output) = timeout(LIMIT, output(child)).await else {
             bail!(
                 "{program} {verb} did not end within {} s and was stopped\nhelp: run `{program} {verb} {fqdn} VALUE` by hand",
                 LIMIT.as_secs()
             );
         };
-        let output = output.map_err(|error| {
-            NotPut::from(anyhow!(
-                "{program} cannot be run: {error}\nhelp: `program` must be an executable file: chmod +x {program}"
-            ))
-        })?;
+        let output = output.with_context(|| format!("how {program} {verb} ended is not known"))?;
         if !output.status.success() {
             bail!(
                 "{program} {verb} ended with {}: {}\nhelp: run `{program} {verb} {fqdn} VALUE` by hand",
@@ -70,6 +75,43 @@ impl Dns for Exec {
     }
 }
 
+/// How it ends, and the end of what it says.
+async fn output(mut child: Child) -> std::io::Result<Output> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let ended = CancellationToken::new();
+    let ending = async {
+        let _cancels_when_dropped = ended.clone().drop_guard();
+        child.wait().await
+    };
+    let (status, stdout, stderr) =
+        join3(ending, last_of(stdout, &ended), last_of(stderr, &ended)).await;
+    Ok(Output { status: status?, stdout, stderr })
+}
+
+/// The end of what comes by a pipe, until it is closed, or soon after the program has ended: children that it left in
+/// the background may hold the pipe for ever.
+async fn last_of(pipe: Option<impl AsyncRead + Unpin>, ended: &CancellationToken) -> Vec<u8> {
+    let Some(mut pipe) = pipe else { return Vec::new() };
+    let over = async {
+        ended.cancelled().await;
+        sleep(LAST_WORDS).await;
+    };
+    tokio::pin!(over);
+    let (mut kept, mut part) = (Vec::new(), vec![0; PART]);
+    loop {
+        let length = tokio::select! {
+            biased;
+            () = &mut over => return kept,
+            read = pipe.read(&mut part) => read.unwrap_or(0),
+        };
+        if length == 0 {
+            return kept;
+        }
+        kept.extend_from_slice(&part[..length]);
+        kept.drain(..kept.len().saturating_sub(KEPT));
+    }
+}
+
 /// The end of what it said: programs say last what went wrong.
 fn tail(output: &Output) -> String {
     let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
@@ -81,6 +123,15 @@ fn tail(output: &Output) -> String {
 
 /// lego's hooks poll and sleep; what takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Bytes of its output that are kept, whatever it says: far more than an error shows.
+const KEPT: usize = 64 * 1024;
+
+/// As much as a pipe gives at a time.
+const PART: usize = 8 * 1024;
+
+/// What the program has said before its end is in the pipe by then.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Characters of its output in an error: the last lines of a script.
 const TAIL: usize = 400;
@@ -130,6 +181,22 @@ mod tests {
         check("its status", "exit 3", Err("exit status: 3")).await;
         check("only stdout", "echo sorry; exit 1", Err("sorry")).await;
         check("a long story", "yes x | head -n 2000; echo the end; exit 1", Err("the end")).await;
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_in_the_background_is_not_waited_for() {
+        let limit = Duration::from_secs(10);
+        let left = check("a child", "sleep 20 & echo sorry; exit 1", Err("sorry"));
+        timeout(limit, left).await.unwrap();
+        let left = check("one that talks", "yes & echo sorry >&2; exit 1", Err("sorry"));
+        timeout(limit, left).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_endless_talk_the_end_is_kept() {
+        let said = [vec![b'x'; 3 * KEPT], b"the end".to_vec()].concat();
+        let kept = last_of(Some(said.as_slice()), &CancellationToken::new()).await;
+        assert!(kept.len() == KEPT && kept.ends_with(b"the end"), "{}", kept.len());
     }
 
     #[tokio::test]

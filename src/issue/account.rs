@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::acme::{Ca, Line, patient};
-use super::{Failure, Issuer, refusal};
+use super::{Failure, Issuer, Standing, refusal};
 use crate::challenge::on_disk;
 use crate::config::Eab;
 use crate::secret;
@@ -32,28 +32,28 @@ impl Issuer {
     /// A session for one order. The account is registered by the first that needs it; the others wait for that.
     pub(super) async fn session(&self) -> Result<Session, Failure> {
         let ca = self.ca().await?;
-        let _first = self.registering.lock().await;
+        let mut refused = self.registering.lock().await;
         match self.stored_account(&ca).await? {
             Some(json) => self.restore(&ca, &json).await,
-            None => self.register(&ca).await,
+            None => self.register_once(&ca, &mut refused).await,
         }
     }
 
     /// A session after the CA said that it does not know the account: a new one, unless another order was quicker.
-    pub(super) async fn session_anew(&self, refused: &Session) -> Result<Session, Failure> {
-        let ca = refused.line.ca();
-        let _first = self.registering.lock().await;
+    pub(super) async fn session_anew(&self, unknown: &Session) -> Result<Session, Failure> {
+        let ca = unknown.line.ca();
+        let mut refused = self.registering.lock().await;
         if let Some(json) = self.stored_account(ca).await? {
             let session = self.restore(ca, &json).await?;
-            if session.account.id() != refused.account.id() {
+            if session.account.id() != unknown.account.id() {
                 return Ok(session);
             }
         }
         self.ground.say.line(format!(
             "the CA does not know the account {} any more: registering a new one",
-            refused.account.id()
+            unknown.account.id()
         ));
-        self.register(ca).await
+        self.register_once(ca, &mut refused).await
     }
 
     async fn stored_account(&self, ca: &Ca) -> anyhow::Result<Option<SecretString>> {
@@ -70,6 +70,20 @@ impl Issuer {
             Ok(account) => Ok(Session { account, line }),
             Err(error) => Err(refusal::of_account("the account", error, line.heard())),
         }
+    }
+
+    /// Registers, unless that failed before in this run.
+    async fn register_once(
+        &self,
+        ca: &Arc<Ca>,
+        refused: &mut Option<Standing>,
+    ) -> Result<Session, Failure> {
+        if let Some(refused) = refused {
+            return Err(refused.again());
+        }
+        let registered = self.register(ca).await;
+        *refused = registered.as_ref().err().map(Standing::of);
+        registered
     }
 
     async fn register(&self, ca: &Arc<Ca>) -> Result<Session, Failure> {

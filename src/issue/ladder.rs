@@ -1,4 +1,5 @@
-//! When issuing that failed may be tried again: what the CA counts climbs a ladder, its own word comes first. Pure.
+//! When issuing that failed may be tried again: what the CA counts climbs a ladder, and its word about that comes first.
+//! Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,7 +8,8 @@ use crate::journal::Failures;
 
 /// What is remembered after a failure: how many in a row the CA counted, and when to try again.
 ///
-/// One that the CA did not count climbs nothing and is tried at the next tick; neither does it shorten a wait under way.
+/// One that the CA did not count climbs nothing and is tried at the next tick, or when the CA says; neither does it
+/// shorten a wait under way.
 #[must_use]
 pub fn after(
     before: Option<&Failures>,
@@ -17,17 +19,20 @@ pub fn after(
 ) -> Failures {
     let before = before.filter(|before| before.asked == asked);
     let count = before.map_or(0, |before| before.count) + u32::from(failure.counted);
-    let own = if failure.counted {
-        later(now, rung(count))
-    } else {
-        before.map_or(now, |before| before.not_before.max(now))
+    let held = before.filter(|before| !failure.counted && before.not_before > now);
+    let own = match held {
+        Some(held) => held.not_before,
+        None if failure.counted => later(now, rung(count)),
+        None => now,
     };
     let said = failure.not_before.map(|said| said.min(later(now, LONGEST)));
+    // A 503's `Retry-After` is about the server's load, not about what is asked for.
+    let said = said.filter(|said| failure.counted || *said >= own);
     Failures {
         count,
         at: now,
         not_before: said.unwrap_or(own),
-        said_by_ca: said.is_some(),
+        said_by_ca: said.is_some() || held.is_some_and(|held| held.said_by_ca),
         error: failure.in_short(),
         asked: asked.to_owned(),
     }
@@ -132,6 +137,26 @@ mod tests {
             (1, "2026-11-26T00:00:00Z", true),
         );
         check("not counted", None, &said(free(), soon), (0, soon, true));
+        let day = before(4, "2026-11-24T20:00:00Z");
+        check(
+            "not counted, within a day's wait",
+            Some(&day),
+            &said(free(), soon),
+            (4, "2026-11-24T20:00:00Z", false),
+        );
+        check(
+            "not counted, beyond it",
+            Some(&day),
+            &said(free(), "2026-11-25T00:00:00Z"),
+            (4, "2026-11-25T00:00:00Z", true),
+        );
+        let its = Failures { said_by_ca: true, ..day };
+        check(
+            "within a wait that it asked for",
+            Some(&its),
+            &free(),
+            (4, "2026-11-24T20:00:00Z", true),
+        );
         check(
             "absurd",
             None,

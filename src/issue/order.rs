@@ -12,7 +12,7 @@ use super::account::Session;
 use super::acme::patient;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
-use crate::cert::{Cert, Key};
+use crate::cert::{Cert, Fingerprint, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
 use crate::journal;
@@ -104,7 +104,7 @@ impl<'a> Job<'a> {
         let is_limit = kind_of(&error) == Some("rateLimited");
         let failure = under_way.session.failure("to issue the certificate", error);
         if failure.counted && !is_limit {
-            self.forget(under_way.version).await?;
+            return Err(self.give_up(under_way.version, failure).await);
         }
         Err(failure)
     }
@@ -113,21 +113,17 @@ impl<'a> Job<'a> {
     async fn refused(&self, under_way: &mut UnderWay) -> Failure {
         let reasons = under_way.reasons().await;
         let failure = refusal::of_order(&reasons, under_way.order.state().error.as_ref());
-        match self.forget(under_way.version).await {
-            Ok(()) => failure,
-            Err(disk) => Failure { error: failure.error.context(format!("{disk:#}")), ..failure },
-        }
+        self.give_up(under_way.version, failure).await
     }
 
     async fn complete(&self, version: u32, chain: String) -> Result<Cert, Failure> {
-        let name = self.certificate.name.clone();
+        let (name, asked) = (self.certificate.name.clone(), self.asked.to_owned());
         let cert = on_disk(&self.issuer.store, move |store| {
             let cert = store.complete_version(&name, version, &chain)?;
             let fingerprint = cert.leaf().fingerprint;
             store.update_lineage(&name, |memory| {
-                memory.order = None;
                 memory.failures = None;
-                succeed(memory, fingerprint);
+                succeed(memory, fingerprint, asked);
             })?;
             Ok(cert)
         })
@@ -191,10 +187,8 @@ impl Job<'_> {
             let is_live = store.live_version(&name)? == Some(order.version);
             let live = if is_live { store.live(&name)? } else { None };
             let Some(live) = live else { return Ok(Some(order)) };
-            store.update_lineage(&name, |memory| {
-                memory.order = None;
-                succeed(memory, live.leaf().fingerprint);
-            })?;
+            let fingerprint = live.leaf().fingerprint;
+            store.update_lineage(&name, |memory| succeed(memory, fingerprint, order.asked))?;
             Ok(None)
         })
         .await
@@ -216,10 +210,7 @@ impl Job<'_> {
         let (version, key) = key?;
         let order = match order {
             Ok(order) => order,
-            Err(failure) => {
-                self.forget(version).await?;
-                return Err(failure);
-            }
+            Err(failure) => return Err(self.give_up(version, failure).await),
         };
         let name = self.certificate.name.clone();
         let under_way = journal::Order {
@@ -281,7 +272,15 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The order leads nowhere: it and its key go.
+    /// The order leads nowhere, for this reason: it and its key go. A disk that refuses hides no word of the CA.
+    pub(super) async fn give_up(&self, version: u32, failure: Failure) -> Failure {
+        match self.forget(version).await {
+            Ok(()) => failure,
+            Err(disk) => failure.beside(&format!("its order cannot be forgotten: {disk:#}")),
+        }
+    }
+
+    /// It and its key go.
     async fn forget(&self, version: u32) -> anyhow::Result<()> {
         let name = self.certificate.name.clone();
         on_disk(&self.issuer.store, move |store| {
@@ -315,7 +314,14 @@ impl UnderWay {
     async fn answer(&mut self) -> Result<(), Failure> {
         let mut refused = None;
         let mut authorizations = self.order.authorizations();
-        while let Some(Ok(mut authorization)) = authorizations.next().await {
+        while let Some(next) = authorizations.next().await {
+            let mut authorization = match next {
+                Ok(authorization) => authorization,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            };
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
@@ -429,7 +435,10 @@ async fn open_proofs(
     Ok(proofs)
 }
 
-fn succeed(memory: &mut journal::LineageMemory, fingerprint: crate::cert::Fingerprint) {
+/// The order has come to its end: the newest Cert is what was asked for.
+fn succeed(memory: &mut journal::LineageMemory, fingerprint: Fingerprint, asked: String) {
+    memory.order = None;
+    memory.asked = Some(asked);
     if memory.succession.last() != Some(&fingerprint) {
         memory.succession.push(fingerprint);
     }

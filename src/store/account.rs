@@ -1,6 +1,5 @@
 //! ACME accounts: `acme/HOST/account.json`, one for each directory. Each holds the account's private key.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -9,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::IgnoredAny;
 
 use super::{Store, files, names, shown};
+use crate::secret;
 
 impl Store {
     /// The account (JSON) at the CA with this directory URL; none if there is none yet.
@@ -21,15 +21,8 @@ impl Store {
         let Some(facts) = files::facts_of(&path)? else {
             return Ok(None);
         };
-        let mode = facts.permissions().mode() & 0o7777;
-        // Group root is root.
-        let open_to_group = mode & 0o070 != 0 && facts.gid() != 0;
-        if mode & 0o007 != 0 || open_to_group {
-            let path = shown(&path);
-            bail!(
-                "others may read or write the account key {path} (mode {mode:04o})\nhelp: chmod 600 {path}"
-            );
-        }
+        let said = shown(&path);
+        secret::judge_mode(&facts, &format!("the account key {said}"), &said)?;
         let Some(content) = files::read(&path)? else {
             return Ok(None);
         };
@@ -82,6 +75,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::super::tests::store;
     use super::*;

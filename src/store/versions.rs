@@ -7,12 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use pem::{EncodeConfig, LineEnding, Pem};
 use secrecy::ExposeSecret as _;
 
 use super::files::Bytes;
 use super::{Store, files, names, shown};
-use crate::cert::{Cert, Fingerprint, Key, Leaf};
+use crate::cert::{Cert, Fingerprint, Key, Leaf, to_pem};
 
 impl Store {
     /// The Cert that counts; none before the first version was complete.
@@ -142,23 +141,6 @@ impl Store {
         Ok(cert)
     }
 
-    /// Keeps a Cert that came from elsewhere as the version that counts; a new version only if it is not the newest.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn keep(&self, lineage: &str, cert: &Cert) -> anyhow::Result<()> {
-        let newest = self.versions(lineage)?.pop();
-        let same = newest.filter(|newest| {
-            let there = self.version(lineage, *newest).ok().flatten();
-            there.is_some_and(|there| there.chain() == cert.chain())
-        });
-        let version = match same {
-            Some(version) => version,
-            None => self.begin_version(lineage, cert.key())?,
-        };
-        self.complete(lineage, version, cert)
-    }
-
     /// Drops a version that leads nowhere; one that is gone already is well. An order that needs it is forgotten first.
     ///
     /// # Errors
@@ -245,10 +227,10 @@ impl Store {
                 return Ok(());
             }
         }
-        let (leaf, issuers) = cert.chain().split_at(cert.chain().len().min(1));
-        files::write(&folder.join(LEAF), chain_text(leaf).as_bytes())?;
-        files::write(&folder.join("chain.pem"), chain_text(issuers).as_bytes())?;
-        files::write(&folder.join(FULLCHAIN), chain_text(cert.chain()).as_bytes())
+        files::write(&folder.join(LEAF), cert.leaf_pem().as_bytes())?;
+        files::write(&folder.join("chain.pem"), cert.issuers_pem().as_bytes())?;
+        // With its root, where a private CA hands it out: our own checks see by it where the chain leads.
+        files::write(&folder.join(FULLCHAIN), to_pem(cert.chain()).as_bytes())
     }
 
     /// This version or a newer one counts. Not so if that cannot be read: then it must not stand in the way.
@@ -311,13 +293,6 @@ fn digits(version: u32) -> String {
 
 fn number(name: &str) -> Option<u32> {
     name.parse().ok().filter(|version| *version > 0 && digits(*version) == name)
-}
-
-fn chain_text(certificates: &[Vec<u8>]) -> String {
-    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
-    let block =
-        |der: &Vec<u8>| pem::encode_config(&Pem::new("CERTIFICATE", der.as_slice()), config);
-    certificates.iter().map(block).collect()
 }
 
 const KEY: &str = "privkey.pem";

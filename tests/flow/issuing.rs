@@ -315,6 +315,28 @@ fn what_the_ca_counted_climbs_the_ladder() {
 }
 
 #[test]
+fn plan_and_status_write_nothing() {
+    let town = Town::new(|_| {});
+    assert_eq!(town.run("renew").code, 0);
+    let locks = || fs::read_dir(town.store("locks")).unwrap().map(|entry| entry.unwrap().path());
+    locks().for_each(|lock| fs::remove_file(lock).unwrap());
+    for args in ["plan", "status"] {
+        let ended = town.run(args);
+        assert_eq!((ended.code, locks().collect::<Vec<_>>()), (0, vec![]), "{}", ended.all());
+    }
+}
+
+/// A config that asks for something else is told from a CA that adds a name.
+#[test]
+fn what_was_asked_for_is_remembered() {
+    let town = Town::new(|_| {});
+    assert_eq!(town.run("renew").code, 0);
+    let text = fs::read_to_string(town.store("journal/lineages/example.test.json")).unwrap();
+    let memory: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(memory["asked"].is_string(), "{memory:#}");
+}
+
+#[test]
 fn one_bad_certificate_spoils_no_other() {
     let town = Town::new(|seed| {
         seed.domains = ["a.example.test", "b.example.test"].map(str::to_owned).into();

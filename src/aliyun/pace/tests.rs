@@ -51,7 +51,7 @@ async fn throttled_is_half_the_pace_for_a_minute() {
     let pace = pace(None);
     pace.slow_down("Upload");
     check_gaps("slow", &leavings(&pace, 5).await, 208, 210);
-    tokio::time::sleep(SLOW).await;
+    sleep(SLOW).await;
     check_gaps("as before", &leavings(&pace, 5).await, 104, 106);
 }
 
@@ -103,6 +103,28 @@ async fn what_another_run_left_counts() {
     assert!((500..503).contains(&times[0]), "{times:?}");
     check_gaps("their slow down is ours", &times, 208, 212);
     assert!(std::fs::read_to_string(&path).unwrap().starts_with("Other 7 8\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slowest_pace_is_kept_between_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let slowest = super::super::SLOWEST;
+    let (start, one, two) = (Instant::now(), pace(Some(folder.path())), pace(Some(folder.path())));
+    one.slow_down("Upload");
+    one.leave("Upload", slowest).await;
+    two.leave("Upload", slowest).await;
+    assert_eq!(start.elapsed().as_secs(), (slowest * 2).as_secs());
+}
+
+/// Time stands still for threads, so all of it is the waiting for the lock.
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_with_the_lock_holds_us_up_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = File::create(folder.path().join(file_name("id"))).unwrap();
+    held.lock().unwrap();
+    let times = leavings(&pace(Some(folder.path())), 5).await;
+    assert_eq!(times[0], (LOCK_PAUSE * LOCK_TRIES).as_millis());
+    check_gaps("then by memory", &times, 104, 106);
 }
 
 #[test]

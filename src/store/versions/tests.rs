@@ -78,7 +78,7 @@ fn the_files_are_private_and_have_certbots_content() {
         let mode = std::fs::metadata(folder.join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600, "{name:?}");
     }
-    let both = chain_text(&[cert(&PAIRS[0]).chain(), cert(&PAIRS[1]).chain()].concat());
+    let both = to_pem(&[cert(&PAIRS[0]).chain(), cert(&PAIRS[1]).chain()].concat());
     assert_eq!(both.matches("BEGIN").count(), 2);
     assert!(!both.contains('\r') && !both.contains("\n\n"));
 }
@@ -193,16 +193,6 @@ fn the_live_version_is_never_dropped() {
 }
 
 #[test]
-fn a_cert_from_elsewhere_is_kept_once() {
-    let (_top, store) = store();
-    for (number, versions) in [(0, vec![1]), (0, vec![1]), (1, vec![1, 2]), (0, vec![1, 2, 3])] {
-        store.keep("a", &cert(&PAIRS[number])).unwrap();
-        assert_eq!(store.versions("a").unwrap(), versions);
-        assert_eq!(live_leaf(&store, "a"), Some(leaf(number)));
-    }
-}
-
-#[test]
 fn a_link_that_leads_nowhere_is_said_and_heals() {
     let check = |name: &str, spoil: &dyn Fn(&Store)| {
         let (_top, store) = store();
@@ -245,7 +235,6 @@ enum Act {
     /// Completes the order's version.
     Complete,
     Prune(usize),
-    Keep(usize),
 }
 
 fn acts() -> impl Strategy<Value = Vec<(Act, Option<usize>)>> {
@@ -253,7 +242,6 @@ fn acts() -> impl Strategy<Value = Vec<(Act, Option<usize>)>> {
         3 => Just(Act::Begin),
         4 => Just(Act::Complete),
         1 => (0_usize..3).prop_map(Act::Prune),
-        1 => (0_usize..8).prop_map(Act::Keep),
     ];
     // The longest act has 20 file steps.
     let killed = prop_oneof![1 => Just(None), 2 => (0_usize..20).prop_map(Some)];
@@ -278,8 +266,7 @@ fn act(store: &Store, act: &Act, next: usize) -> anyhow::Result<()> {
             store.update_lineage("a", |memory| memory.order = None)
         }
         (Act::Prune(keep), _) => store.prune("a", *keep, &[]),
-        (Act::Keep(number), None) => store.keep("a", &cert(&PAIRS[*number])),
-        (Act::Begin | Act::Keep(_), Some(_)) | (Act::Complete, None) => Ok(()),
+        (Act::Begin, Some(_)) | (Act::Complete, None) => Ok(()),
     }
 }
 
@@ -309,7 +296,8 @@ proptest! {
         }
         // The next run carries on: what is ordered is completed, and the leftovers go.
         act(&store, &Act::Complete, 0).unwrap();
-        act(&store, &Act::Keep(0), 0).unwrap();
+        act(&store, &Act::Begin, 0).unwrap();
+        act(&store, &Act::Complete, 0).unwrap();
         store.prune("a", 1, &[]).unwrap();
         let live = store.live_version("a").unwrap();
         prop_assert_eq!(store.numbers("a").unwrap(), Vec::from_iter(live));
