@@ -71,7 +71,7 @@ fn source(origin: &Origin) -> Option<String> {
 
 fn renew_reason(lineage: &Lineage, seen: &LineageSeen) -> String {
     match (&lineage.origin, &seen.leaf) {
-        (Origin::Issued(_), None) => "there is no certificate yet".to_owned(),
+        (Origin::Issued(_), None) => "no certificate until now".to_owned(),
         (Origin::Issued(_), Some(_)) => {
             "a third of its life is left then, or half of a short one".to_owned()
         }

@@ -33,7 +33,7 @@ pub(super) fn decision(
 fn reason(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) -> Option<String> {
     let Some(leaf) = &seen.leaf else {
         return match &seen.unusable {
-            None => Some("there is no certificate yet".to_owned()),
+            None => Some("no certificate until now".to_owned()),
             Some(Unusable::Damaged(why)) => {
                 Some(format!("the certificate on disk cannot be used: {why}"))
             }

@@ -152,7 +152,7 @@ fn certificates() {
     check(
         "from nothing",
         World::default(),
-        &["Issue there is no certificate yet", "Deploy as soon as"],
+        &["Issue no certificate until now", "Deploy as soon as"],
     );
     check(
         "in step",
@@ -254,7 +254,7 @@ fn failures_wait() {
     check(
         "waits",
         World { failures: failures(5, false, asked), ..World::default() },
-        &["Wait there is no certificate yet, but it failed", "Skip"],
+        &["Wait no certificate until now, but it failed", "Skip"],
     );
     check(
         "over",
