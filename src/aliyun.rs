@@ -120,7 +120,10 @@ impl Account {
             let begun = Instant::now();
             attempts += 1;
             let failure = match self.attempt(opened, call).await {
-                Ok(value) => return Ok(Done { value, attempts }),
+                Ok(value) => {
+                    tracing::info!(action = call.api.action, call.subject, attempts, "called");
+                    return Ok(Done { value, attempts });
+                }
                 Err(failure) => failure,
             };
             so_far.count(failure.again, begun.elapsed());

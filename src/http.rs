@@ -61,10 +61,16 @@ impl Http {
         }
         let host = request.url().host_str().unwrap_or("?").to_owned();
         let client = if is_loopback(request.url()) { self.direct()? } else { self.client()? };
-        match tokio::time::timeout(timeout, exchange(client, request, &host)).await {
+        // A query may hold what no log may show.
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let begun = tokio::time::Instant::now();
+        let answer = match tokio::time::timeout(timeout, exchange(client, request, &host)).await {
             Ok(result) => result,
             Err(_elapsed) => Err(Error::Unknown(format!("{host}: no answer within {timeout:.1?}"))),
-        }
+        };
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        tracing::debug!(%method, host, path, status, took = ?begun.elapsed(), "asked by HTTP");
+        answer
     }
 
     /// The client that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.

@@ -363,3 +363,29 @@ fn one_bad_certificate_spoils_no_other() {
     );
     assert!(town.world.cloud.served("b.example.test").is_some());
 }
+
+#[test]
+fn the_log_tells_the_way_and_no_secret() {
+    let town = Town::new(|_| {});
+    town.world.cloud.fault(
+        Fault::at("SetDomainServerCertificate")
+            .times(1)
+            .before()
+            .answer("SignatureDoesNotMatch", 400),
+    );
+    let first = town.run("renew -vv --log-format json");
+    let second = town.run("renew -vv");
+    let log = first.all() + &second.all();
+    for word in ["SetDomainServerCertificate", "/acme/", "took"] {
+        assert!(
+            log.to_lowercase().contains(&word.to_lowercase()),
+            "the log does not tell {word}: {log}"
+        );
+    }
+    let key = fs::read_to_string(town.store("live/example.test/privkey.pem")).unwrap();
+    let account = fs::read_to_string(town.folder.path().join("aliyun.secret")).unwrap();
+    let lines = key.lines().filter(|line| !line.starts_with("-----")).chain([account.trim()]);
+    for secret in lines {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
