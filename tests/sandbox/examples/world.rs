@@ -16,8 +16,8 @@ use certferry_sandbox::world::{Provider, Seed, World};
 
 const USAGE: &str = "\
 usage: world [--folder DIR] [--zone NAME]... [--domain NAME]... [--rfc2136] [--eab] [--friendly] [--calls]
-Starts DNS, cloud, metadata service, CA and edge, writes a certferry config into the folder (a new one if none is given), prints a
-NAME=VALUE a line, and runs until stdin closes. The first --zone or --domain takes the place of the defaults.
+Starts DNS, cloud, metadata service, CA and edge, writes a certferry config into the folder (a new one if none is
+given), prints a NAME=VALUE a line, and runs until stdin closes. The first --zone or --domain takes the place of the defaults.
 --friendly refuses no good nonces. --calls prints the CA's calls and the DNS's updates at the end.";
 
 /// What the command line asks for.

@@ -35,9 +35,9 @@ pub use seed::{
 pub use state::{Served, ZoneRecord};
 
 pub use crate::fault::{Ending, Fault};
-pub(crate) use sts::{Credentials, instant};
 use crate::stage::Stage;
 use state::State;
+pub(crate) use sts::{Credentials, instant};
 use txt::Sinks;
 
 /// The session that an instance's keys belong to.

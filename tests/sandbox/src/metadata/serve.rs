@@ -119,16 +119,17 @@ fn take(
 ) -> (Reply, Option<Kind>) {
     let asked = Asked::of(parts.uri.path());
     let headers = headers(parts);
-    let (reply, fault, ending) = match asked.as_ref().ok_or(404).and_then(|asked| {
-        pass(state, asked, parts.method.as_str(), &headers, at).map(|()| asked)
-    }) {
-        Err(status) => {
-            let reply = Reply::refusal(status);
-            let ending = reply.ending();
-            (reply, None, ending)
-        }
-        Ok(asked) => carry_out(state, issuing, asked, &headers, at),
-    };
+    let (reply, fault, ending) =
+        match asked.as_ref().ok_or(404).and_then(|asked| {
+            pass(state, asked, parts.method.as_str(), &headers, at).map(|()| asked)
+        }) {
+            Err(status) => {
+                let reply = Reply::refusal(status);
+                let ending = reply.ending();
+                (reply, None, ending)
+            }
+            Ok(asked) => carry_out(state, issuing, asked, &headers, at),
+        };
     state.calls.push(Call {
         kind: asked.map_or("", |asked| asked.kind()).to_owned(),
         method: parts.method.to_string(),
