@@ -301,4 +301,14 @@ mod tests {
         assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(world.dns.zones().zone_of("a.example.test").as_deref(), Some("example.test"));
     }
+
+    #[tokio::test]
+    async fn the_instances_keys_are_the_clouds() {
+        let world = World::start();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let keys = client.get(world.metadata.credentials_uri()).send().await.unwrap();
+        let keys: serde_json::Value = serde_json::from_str(&keys.text().await.unwrap()).unwrap();
+        assert_eq!(world.cloud.temporary_keys(), [keys["AccessKeyId"].as_str().unwrap()]);
+        assert_eq!(world.metadata.calls("uri").len(), 1);
+    }
 }
