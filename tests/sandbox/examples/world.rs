@@ -16,8 +16,8 @@ use certferry_sandbox::world::{Provider, Seed, World};
 
 const USAGE: &str = "\
 usage: world [--folder DIR] [--zone NAME]... [--domain NAME]... [--rfc2136] [--eab] [--friendly] [--calls]
-Starts DNS, cloud, CA and edge, writes a certferry config into the folder (a new one if none is given), prints a
-NAME=VALUE a line, and runs until stdin closes. The first --zone or --domain takes the place of the defaults.
+Starts DNS, cloud, metadata service, CA and edge, writes a certferry config into the folder (a new one if none is
+given), prints a NAME=VALUE a line, and runs until stdin closes. The first --zone or --domain takes the place of the defaults.
 --friendly refuses no good nonces. --calls prints the CA's calls and the DNS's updates at the end.";
 
 /// What the command line asks for.
@@ -56,6 +56,8 @@ fn run(wish: Wish) -> anyhow::Result<()> {
         ("ACME_ROOT", beside("ca.pem")),
         ("ISSUING_ROOTS", beside("roots.pem")),
         ("CLOUD", world.cloud.url()),
+        ("METADATA", world.metadata.url()),
+        ("CREDENTIALS_URI", world.metadata.credentials_uri()),
         ("DNS", servers(world.dns.addresses())),
         ("EDGE", servers(world.edge.addresses())),
         ("MANAGE", manage.url()),

@@ -1,4 +1,4 @@
-//! The cloud: the CDN and alidns endpoints of Alibaba Cloud at one address, hostile by default.
+//! The cloud: the CDN, alidns and STS endpoints of Alibaba Cloud at one address, hostile by default.
 //!
 //! Written from the API documents alone and with nothing of the client's, so that an error in the client's
 //! signature, parameters or PEM cannot hide here. See [`Rules`] for what is strict and [`Fault`] for what fails.
@@ -7,24 +7,28 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 mod alidns;
 mod answer;
 mod cdn;
 mod certificate;
 mod gate;
+mod policy;
 mod record;
 mod request;
+mod role;
 mod seed;
 mod serve;
 mod sign;
 mod state;
+mod sts;
 #[cfg(test)]
 mod tests;
 mod txt;
 
 pub use record::Call;
+pub use role::{Identity, Oidc, Role};
 pub use seed::{
     Account, DEFAULT_UID, Domain, ForceSet, KeyFormat, Lag, OffShows, Rules, Seed, Zone,
 };
@@ -33,7 +37,11 @@ pub use state::{Served, ZoneRecord};
 pub use crate::fault::{Ending, Fault};
 use crate::stage::Stage;
 use state::State;
+pub(crate) use sts::{Credentials, instant};
 use txt::Sinks;
+
+/// The session that an instance's keys belong to.
+const INSTANCE_SESSION: &str = "vm-ram-i-sandbox";
 
 /// A running cloud; it ends when it is dropped.
 pub struct Cloud {
@@ -65,6 +73,24 @@ impl Serving {
     }
 }
 
+/// Temporary keys without a call, for the metadata service.
+#[derive(Clone)]
+pub(crate) struct Issuing(Arc<Shared>);
+
+impl Issuing {
+    /// A session of the role of this name; `None` when the cloud has no such role.
+    pub(crate) fn open(&self, role: &str, lives: SignedDuration) -> Option<Credentials> {
+        let mut state = self.0.state();
+        let role = state.roles.values().find(|known| known.name == role).cloned()?;
+        Some(sts::open_session(&mut state, &role, INSTANCE_SESSION, lives, None))
+    }
+
+    /// The cloud's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.state().now()
+    }
+}
+
 impl Cloud {
     /// Starts a cloud on a free port of 127.0.0.1, plain HTTP, on a thread of its own.
     ///
@@ -83,7 +109,7 @@ impl Cloud {
         Self { address, shared, stage: Some(stage) }
     }
 
-    /// The address of both endpoints, for example `http://127.0.0.1:40001`.
+    /// The address of all its endpoints, for example `http://127.0.0.1:40001`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -121,6 +147,47 @@ impl Cloud {
         let mut state = self.shared.state();
         let account = state.accounts.get_mut(access_key_id);
         change(account.unwrap_or_else(|| panic!("the cloud has no AccessKey {access_key_id:?}")));
+    }
+
+    /// Adds an account's AccessKey, or replaces the one of its AccessKeyId.
+    pub fn add_account(&self, account: Account) {
+        self.shared.state().accounts.insert(account.access_key_id.clone(), account);
+    }
+
+    /// The AccessKeyIds of all temporary keys that STS and the metadata service gave so far, expired ones too.
+    pub fn temporary_keys(&self) -> Vec<String> {
+        let state = self.shared.state();
+        let is_temporary =
+            |account: &&Account| matches!(account.identity, Identity::Session { .. });
+        let keys = state.accounts.values().filter(is_temporary);
+        keys.map(|account| account.access_key_id.clone()).collect()
+    }
+
+    /// All temporary keys have expired from now on, whatever was told about them.
+    pub fn expire_temporary_keys(&self) {
+        for key in self.temporary_keys() {
+            self.account(&key, |account| account.token_expired = true);
+        }
+    }
+
+    /// Adds a RAM role, or replaces the one of its ARN; its sessions go by the new one at once.
+    pub fn add_role(&self, role: Role) {
+        self.shared.state().roles.insert(role.arn(), role);
+    }
+
+    /// Deletes a RAM role: nobody can assume it, and its sessions may do nothing.
+    pub fn remove_role(&self, arn: &str) {
+        self.shared.state().roles.remove(arn);
+    }
+
+    /// Changes a provider of OIDC tokens, for example by [`Oidc::rotate`].
+    ///
+    /// # Panics
+    /// When there is no such provider.
+    pub fn oidc(&self, arn: &str, change: impl FnOnce(&mut Oidc)) {
+        let mut state = self.shared.state();
+        let oidc = state.oidc.get_mut(arn);
+        change(oidc.unwrap_or_else(|| panic!("the cloud has no OIDC provider {arn:?}")));
     }
 
     /// Every call of this action so far, the oldest first.
@@ -167,6 +234,11 @@ impl Cloud {
     /// The SHA-256 of the leaf that the domain serves, lower hex.
     pub fn served_fingerprint(&self, name: &str) -> Option<String> {
         self.served(name).map(|served| served.fingerprint)
+    }
+
+    /// What the metadata service takes its keys from; it stays good when the cloud has stopped.
+    pub(crate) fn issuing(&self) -> Issuing {
+        Issuing(Arc::clone(&self.shared))
     }
 
     /// What the cloud's edge looks at; it stays good when the cloud has stopped.

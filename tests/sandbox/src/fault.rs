@@ -88,7 +88,8 @@ impl Fault {
         }
     }
 
-    /// Only at calls about this, and only those are counted: the cloud's `DomainName`, a name of the CA's order.
+    /// Only at calls about this, and only those are counted: the cloud's `DomainName`
+    /// or `RoleArn`, a name of the CA's order, the metadata service's role.
     #[must_use]
     pub fn on(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
@@ -135,6 +136,12 @@ impl Fault {
     pub fn answer(self, code: &str, status: u16) -> Self {
         let told = Told { code: Some(code.to_owned()), status: Some(status), ..Told::default() };
         self.of(Kind::Refuse(told))
+    }
+
+    /// The same with the status and the text that the documents give the code; 400 for one that is not documented.
+    #[must_use]
+    pub fn code(self, code: &str) -> Self {
+        self.of(Kind::Refuse(Told { code: Some(code.to_owned()), ..Told::default() }))
     }
 
     /// The text of the error answer.

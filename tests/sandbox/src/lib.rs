@@ -13,6 +13,7 @@ pub mod dns;
 pub mod edge;
 pub mod fault;
 pub mod manage;
+pub mod metadata;
 pub mod world;
 mod dice;
 mod door;

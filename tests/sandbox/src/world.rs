@@ -1,4 +1,4 @@
-//! The world: DNS, cloud, CA and edge wired together, and a certferry config that knows its way around in it.
+//! The world: DNS, cloud, metadata service, CA and edge wired together, and a certferry config that knows its way around in it.
 
 use std::fs;
 use std::io::Write;
@@ -9,15 +9,23 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::ca::{self, Ca};
-use crate::cloud::{self, Account, Cloud, Domain, Zone};
+use crate::cloud::{self, Account, Cloud, Domain, Oidc, Role, Zone};
 use crate::dns::{Behaviour, Dns, TsigAlgorithm, TsigKey};
 use crate::edge::Edge;
+use crate::metadata::{self, Metadata};
 
 /// The name of the TSIG key.
 const TSIG_KEY: &str = "certferry";
 
+/// The name of the role, the OIDC provider and the instance's role of [`Seed::default`].
+pub const ROLE: &str = "certferry";
+
+/// The OIDC token that [`Seed::default`]'s provider takes.
+pub const OIDC_TOKEN: &str = "sandbox.oidc.token";
+
 /// What a world starts with. `Seed::default()` is the zone `example.test` with the CDN domains `cdn.example.test` and
-/// `.example.test`, online and without HTTPS, and one certificate for both.
+/// `.example.test`, online and without HTTPS, one certificate for both, and a role that the AccessKey, the instance
+/// and the OIDC token may assume.
 #[derive(Clone, Debug)]
 pub struct Seed {
     /// The AccessKeyId.
@@ -38,6 +46,12 @@ pub struct Seed {
     pub ca: ca::Seed,
     /// The cloud's rules.
     pub cloud: cloud::Rules,
+    /// The RAM roles.
+    pub roles: Vec<Role>,
+    /// The providers of OIDC tokens.
+    pub oidc: Vec<Oidc>,
+    /// The metadata service's rules.
+    pub metadata: metadata::Rules,
 }
 
 /// A `[[certificate]]` of the config.
@@ -69,6 +83,7 @@ pub enum Provider {
 
 impl Default for Seed {
     fn default() -> Self {
+        let oidc = Oidc::new(ROLE).token(OIDC_TOKEN);
         Self {
             access_key_id: "LTAISandbox0000000000000".to_owned(),
             access_key_secret: "SandboxSecret0000000000000000".to_owned(),
@@ -82,7 +97,32 @@ impl Default for Seed {
             provider: Provider::Alidns,
             ca: ca::Seed::new(),
             cloud: cloud::Rules::default(),
+            roles: vec![Role::new(ROLE).trust(&oidc.arn)],
+            oidc: vec![oidc],
+            metadata: metadata::Rules::of_role(ROLE),
         }
+    }
+}
+
+impl Seed {
+    fn of_cloud(&self, dns: &Dns) -> cloud::Seed {
+        let mut cloud = cloud::Seed::new()
+            .account(Account::new(&self.access_key_id, &self.access_key_secret))
+            .rules(|rules| *rules = self.cloud.clone())
+            .dns(dns.zones());
+        for domain in &self.domains {
+            cloud = cloud.domain(Domain::online(domain));
+        }
+        for zone in &self.zones {
+            cloud = cloud.zone(Zone::new(zone));
+        }
+        for role in &self.roles {
+            cloud = cloud.role(role.clone());
+        }
+        for oidc in &self.oidc {
+            cloud = cloud.oidc(oidc.clone());
+        }
+        cloud
     }
 }
 
@@ -92,6 +132,8 @@ pub struct World {
     pub dns: Dns,
     /// The cloud.
     pub cloud: Cloud,
+    /// The instance's metadata service, and the credentials URI.
+    pub metadata: Metadata,
     /// The CA.
     pub ca: Ca,
     /// The edge.
@@ -112,16 +154,6 @@ impl World {
     /// When there are no free ports.
     pub fn with(seed: Seed) -> Self {
         let dns = Dns::start(&seed.servers);
-        let mut cloud = cloud::Seed::new()
-            .account(Account::new(&seed.access_key_id, &seed.access_key_secret))
-            .rules(|rules| *rules = seed.cloud.clone())
-            .dns(dns.zones());
-        for domain in &seed.domains {
-            cloud = cloud.domain(Domain::online(domain));
-        }
-        for zone in &seed.zones {
-            cloud = cloud.zone(Zone::new(zone));
-        }
         let tsig = TsigKey {
             name: TSIG_KEY.to_owned(),
             algorithm: TsigAlgorithm::HmacSha256,
@@ -129,10 +161,11 @@ impl World {
             zones: Vec::new(),
         };
         dns.allow(tsig.clone());
-        let cloud = Cloud::start(cloud);
+        let cloud = Cloud::start(seed.of_cloud(&dns));
+        let metadata = Metadata::start(&cloud, seed.metadata.clone());
         let edge = Edge::start(&cloud);
         let ca = Ca::start(seed.ca.clone().dns(&dns));
-        Self { dns, cloud, ca, edge, seed, tsig }
+        Self { dns, cloud, metadata, ca, edge, seed, tsig }
     }
 
     /// The TSIG key that may change all zones.
@@ -267,5 +300,15 @@ mod tests {
         let secret = config.with_file_name("aliyun.secret");
         assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(world.dns.zones().zone_of("a.example.test").as_deref(), Some("example.test"));
+    }
+
+    #[tokio::test]
+    async fn the_instances_keys_are_the_clouds() {
+        let world = World::start();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let keys = client.get(world.metadata.credentials_uri()).send().await.unwrap();
+        let keys: serde_json::Value = serde_json::from_str(&keys.text().await.unwrap()).unwrap();
+        assert_eq!(world.cloud.temporary_keys(), [keys["AccessKeyId"].as_str().unwrap()]);
+        assert_eq!(world.metadata.calls("uri").len(), 1);
     }
 }

@@ -1,11 +1,12 @@
-//! What a cloud starts with: accounts, CDN domains, zones, and the rules that it keeps.
+//! What a cloud starts with: accounts, roles, CDN domains, zones, and the rules that it keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::role::{Identity, Oidc, Role};
 use super::state::ZoneRecord;
 use crate::dns::Zones;
 
@@ -25,6 +26,10 @@ const LIMITS: &[(&str, usize)] = &[
     ("DescribeSubDomainRecords", 300),
     ("DescribeDomainRecords", 100),
     ("DescribeDomains", 100),
+    // 6,000 a minute, as their documents say it.
+    ("AssumeRole", 100),
+    ("AssumeRoleWithOIDC", 100),
+    ("GetCallerIdentity", 100),
 ];
 
 /// What a cloud starts with.
@@ -33,6 +38,8 @@ pub struct Seed {
     pub(crate) accounts: Vec<Account>,
     pub(crate) domains: Vec<Domain>,
     pub(crate) zones: Vec<Zone>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) oidc: Vec<Oidc>,
     pub(crate) rules: Rules,
     pub(crate) challtestsrv: Option<String>,
     pub(crate) dns: Option<Zones>,
@@ -62,6 +69,20 @@ impl Seed {
     #[must_use]
     pub fn zone(mut self, zone: Zone) -> Self {
         self.zones.push(zone);
+        self
+    }
+
+    /// Adds a RAM role.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// Adds a provider of OIDC tokens.
+    #[must_use]
+    pub fn oidc(mut self, oidc: Oidc) -> Self {
+        self.oidc.push(oidc);
         self
     }
 
@@ -98,18 +119,24 @@ pub struct Account {
     pub secret: String,
     /// The STS token that every call must hold; `None` for a long-lived key.
     pub token: Option<String>,
-    /// The token is too old.
+    /// The token is too old, whatever `expires` says.
     pub token_expired: bool,
+    /// When the token is too old, by the cloud's clock; `None`: never by itself.
+    pub expires: Option<Timestamp>,
+    /// Who it speaks for.
+    pub identity: Identity,
     /// The key is in use; else `InvalidAccessKeyId.Inactive`.
     pub active: bool,
     /// RAM: (action, resource) patterns that are denied, `*` for any text.
     pub denied: Vec<(String, String)>,
     /// RAM: a policy document. With one, only what it allows is allowed.
     pub policy: Option<Value>,
+    /// RAM: the `Policy` of an AssumeRole, which narrows what the role allows.
+    pub session_policy: Option<Value>,
 }
 
 impl Account {
-    /// A long-lived key of the main account, active, all allowed.
+    /// A long-lived key of a RAM user, active, all allowed.
     pub fn new(access_key_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self {
             uid: DEFAULT_UID.to_owned(),
@@ -117,10 +144,20 @@ impl Account {
             secret: secret.into(),
             token: None,
             token_expired: false,
+            expires: None,
+            identity: Identity::User("sandbox".to_owned()),
             active: true,
             denied: Vec::new(),
             policy: None,
+            session_policy: None,
         }
+    }
+
+    /// A key of the main account itself.
+    #[must_use]
+    pub fn root(mut self) -> Self {
+        self.identity = Identity::Root;
+        self
     }
 
     /// Belongs to another main account.

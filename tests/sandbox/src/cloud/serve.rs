@@ -13,7 +13,7 @@ use super::gate::{self, Service};
 use super::record::Call;
 use super::request::Request;
 use super::state::State;
-use super::{Shared, alidns, cdn, sign};
+use super::{Shared, alidns, cdn, sign, sts};
 use crate::door::{Cut, Door};
 use crate::fault::{Ending, Kind, Side};
 use crate::wire::{Answer, http_date};
@@ -94,8 +94,8 @@ impl Turn {
     }
 
     fn carry_out(&mut self, state: &mut State, request: &Request, caller: &gate::Caller) -> Ending {
-        let domain = request.text("DomainName");
-        let fault = state.fault_for(request.text("Action"), domain);
+        let subjects = ["DomainName", "RoleArn"].map(|name| request.text(name).to_owned());
+        let fault = state.fault_for(request.text("Action"), &subjects);
         if let Some(fault) = fault.as_ref().filter(|fault| fault.side() == Side::Before) {
             self.succeed(state, request, json!({}));
             self.fault = Some(fault.kind.clone());
@@ -106,6 +106,9 @@ impl Turn {
             Service::Cdn => cdn::call(state, uid, request).map(|fields| (fields, Vec::new())),
             Service::Alidns => {
                 alidns::call(state, uid, request).map(|done| (done.fields, done.changed))
+            }
+            Service::Sts => {
+                sts::call(state, &caller.account, request).map(|fields| (fields, Vec::new()))
             }
         };
         let ending = match done {

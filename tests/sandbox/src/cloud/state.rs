@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::certificate;
 use super::record::Call;
+use super::role::{Oidc, Role};
 use super::seed::{Account, Domain, Lag, Rules, Seed, Zone};
 use super::txt::Sinks;
 use crate::fault::{self, Fault};
@@ -107,6 +108,9 @@ impl Before {
 pub(crate) struct State {
     pub(crate) rules: Rules,
     pub(crate) accounts: BTreeMap<String, Account>,
+    /// By their ARNs, as the providers are.
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) oidc: BTreeMap<String, Oidc>,
     pub(crate) domains: BTreeMap<String, DomainState>,
     pub(crate) certificates: BTreeMap<(String, String), Served>,
     pub(crate) zones: BTreeMap<String, Zone>,
@@ -122,6 +126,8 @@ impl State {
         let mut state = Self {
             rules: seed.rules,
             accounts: BTreeMap::new(),
+            roles: seed.roles.into_iter().map(|role| (role.arn(), role)).collect(),
+            oidc: seed.oidc.into_iter().map(|oidc| (oidc.arn.clone(), oidc)).collect(),
             domains: BTreeMap::new(),
             certificates: BTreeMap::new(),
             zones: BTreeMap::new(),
@@ -162,8 +168,8 @@ impl State {
     }
 
     /// The fault that strikes this call.
-    pub(crate) fn fault_for(&mut self, action: &str, domain: &str) -> Option<Fault> {
-        fault::striking(&mut self.faults, action, &[domain.to_owned()])
+    pub(crate) fn fault_for(&mut self, action: &str, subjects: &[String]) -> Option<Fault> {
+        fault::striking(&mut self.faults, action, subjects)
     }
 
     pub(crate) fn add_domain(&mut self, domain: Domain) {

@@ -55,7 +55,11 @@ async fn the_gate_refuses() {
     check("a token too many", well, up().set("SecurityToken", "t"), 400, "InvalidSecurityToken.Malformed").await;
     let token = |c: &Cloud| c.account(KEY, |a| a.token = Some("right".into()));
     check("no token", token, up(), 400, "MissingSecurityToken").await;
-    check("another token", token, up().set("SecurityToken", "t"), 400, "InvalidSecurityToken.MismatchWithAccessKey").await;
+    check("no token at all", token, up().set("SecurityToken", "t"), 400, "InvalidSecurityToken.Malformed").await;
+    let theirs = |c: &Cloud| { token(c); c.add_account(Account::new("STS.b", "s").token("t")); };
+    check("another's token", theirs, up().set("SecurityToken", "t"), 400, "InvalidSecurityToken.MismatchWithAccessKey").await;
+    let end = |c: &Cloud| { token(c); let now = c.now(); c.account(KEY, |a| a.expires = Some(now)); };
+    check("a token at its end", end, up().set("SecurityToken", "right"), 400, "InvalidSecurityToken.Expired").await;
     check("an old token", |c| { token(c); c.account(KEY, |a| a.token_expired = true); }, up().set("SecurityToken", "right"), 400, "InvalidSecurityToken.Expired").await;
     check("milliseconds", well, up().set("Timestamp", "2026-01-02T03:04:05.000Z"), 400, "InvalidTimeStamp.Format").await;
     check("local time", well, up().set("Timestamp", "2026-01-02T03:04:05+08:00"), 400, "InvalidTimeStamp.Format").await;
