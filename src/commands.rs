@@ -12,6 +12,7 @@ use crate::store::Store;
 use crate::told;
 
 mod claims;
+mod contest;
 mod deploy;
 mod forget;
 mod hook;

@@ -35,5 +35,6 @@ pub async fn deploy(
 #[must_use]
 pub fn taken(owned: &Owned, cert: &Cert, before: Before, at: Timestamp) -> Taken {
     let fingerprint = cert.leaf().fingerprint;
+    let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
     Taken { fingerprint, at, before, shown: false, cert_name: cert_name(owned) }
 }

@@ -47,7 +47,7 @@ use check::Fault;
 use look::OnDisk;
 use plan::{Asked, CertOutcome, Lineage, Owned, Plan, Seen, TargetOutcome};
 use report::{CertificateEnd, Ends, TargetEnd};
-use run::{Looked, Run};
+use run::{Looked, Reached, Run};
 
 pub use commands::{Ended, run};
 
@@ -119,30 +119,34 @@ pub(crate) async fn walk_targets(
     asked: &Asked,
 ) -> Vec<TargetEnd> {
     let walks = lineage.targets.iter().map(|owned| async move {
-        let walk = walk_target(run, lineage, owned, disk, asked);
-        let end = run.in_time(lineage, owned, walk).await;
+        let reached = reach_target(run, lineage, owned, disk, asked);
+        let end = match run.in_time(lineage, owned, reached).await {
+            Reached::Ended(end) => *end,
+            // From here on the upload is told whatever happens.
+            Reached::Deployed(out, end) => run.verify(owned, &out, *end).await,
+        };
         run.ground.say.step_done();
         end
     });
     side_by_side(walks).await
 }
 
-/// One target: look, plan, check, deploy, verify.
-async fn walk_target(
+/// One target: look, plan, check, deploy.
+async fn reach_target(
     run: &Run,
     lineage: &Lineage,
     owned: &Owned,
     disk: &OnDisk,
     asked: &Asked,
-) -> TargetEnd {
+) -> Reached {
     let out = match decide(run, lineage, owned, disk, asked).await {
         Looked::OutOfStep(out) => out,
-        Looked::Settled(end) => return *end,
+        Looked::Settled(end) => return Reached::Ended(end),
     };
     let _gate = run.upload_gate().await;
     let lock = match run.lock_target(&owned.target).await {
         Ok(lock) => lock,
-        Err(why) => return run.waiting(lineage, owned, &why),
+        Err(why) => return Reached::Ended(Box::new(run.waiting(lineage, owned, &why))),
     };
     // While we waited, another run may have done the work, or the lineage may have been renewed.
     let newest = run.newest(lineage, disk).await;
@@ -152,14 +156,12 @@ async fn walk_target(
         false => out,
         true => match decide(run, lineage, owned, disk, asked).await {
             Looked::OutOfStep(out) => out,
-            Looked::Settled(end) => return *end,
+            Looked::Settled(end) => return Reached::Ended(end),
         },
     };
-    let deployed = run.deploy(lineage, owned, &out).await;
-    drop((lock, _gate));
-    match deployed {
-        Ok(end) => run.verify(owned, &out, end).await,
-        Err(end) => *end,
+    match run.deploy(lineage, owned, &out).await {
+        Ok(end) => Reached::Deployed(out, Box::new(end)),
+        Err(end) => Reached::Ended(end),
     }
 }
 

@@ -65,10 +65,9 @@ pub async fn facts(lineage: &Lineage, config: &Config, store: Option<&Store>) ->
     facts_of(lineage, config, store, read)
 }
 
-/// The leaf in another client's folder, if there is one that could be deployed.
-pub async fn leaf_of(folder: &Path) -> Option<Leaf> {
-    let cert = store::read_source(folder, caller()).await.ok();
-    cert.map(|cert| cert.leaf().clone())
+/// The Cert in another client's folder, if there is one that can be used.
+pub async fn cert_of(folder: &Path) -> Option<Cert> {
+    store::read_source(folder, caller()).await.ok()
 }
 
 fn folder(lineage: &Lineage) -> Option<&Path> {

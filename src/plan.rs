@@ -13,7 +13,7 @@ use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 mod issuing;
 mod ownership;
 
-pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, ownership};
+pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
 /// minute", users of other tools waited up to six; ten is beyond doubt.

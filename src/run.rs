@@ -26,7 +26,7 @@ use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
 
-pub use target::{Looked, OutOfStep, no_domain_of};
+pub use target::{Looked, OutOfStep, Reached, no_domain_of};
 
 /// How a warning begins that is told once.
 const NOT_REMEMBERED: &str = "not all of this run can be remembered";
@@ -117,7 +117,8 @@ impl Run {
         }
         let mut newest = self.disk(lineage).await;
         let fingerprint = |disk: &OnDisk| disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
-        if fingerprint(&newest) == fingerprint(disk) {
+        // Files that cannot be read just now are no reason to drop the Cert in hand.
+        if newest.cert.is_none() || fingerprint(&newest) == fingerprint(disk) {
             return None;
         }
         self.remember_succession(lineage, &mut newest).await;

@@ -1,15 +1,15 @@
 //! Who owns what in this run: the config's certificates and the claims that hooks have left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::contest::contest;
 use crate::aliyun::UserDomain;
-use crate::cert::Leaf;
 use crate::config::{Config, Target};
 use crate::journal::Claim;
-use crate::look;
-use crate::plan::{Lineage, Ownership, ownership};
+use crate::plan::{Lineage, Origin, Ownership, ownership};
 use crate::run::{Run, no_domain_of};
+use crate::store::Store;
 
 /// A guessed target that is none, and why.
 pub(super) struct LeftOut {
@@ -17,29 +17,62 @@ pub(super) struct LeftOut {
     pub(super) why: String,
 }
 
-/// The lineages of this run. Claims that the config overrules are told.
+/// The lineages of this run. What claims lose is told. A claim that has nothing left is not looked at.
 pub(super) async fn lineages(run: &Run) -> anyhow::Result<Vec<Lineage>> {
     let mut claims = stored(run)?;
     settle(run, &mut claims).await;
     warn_of_idle(run, &claims);
-    yield_contested(run, &mut claims).await;
-    let owners = ownership(&run.config, &claims);
+    for lost in contest(run, &mut claims, |_| true).await {
+        run.warn(lost.told());
+    }
+    let mut owners = ownership(&run.config, &claims);
     warn_of_conflicts(run, &owners);
+    let is_idle =
+        |one: &Lineage| matches!(one.origin, Origin::Claimed { .. }) && one.targets.is_empty();
+    owners.lineages.retain(|lineage| !is_idle(lineage));
     Ok(owners.lineages)
 }
 
-/// The claims in the store; damaged ones are told.
+/// The claims in the store, their folders in one spelling, the earliest first; damaged ones are told.
 pub(super) fn stored(run: &Run) -> anyhow::Result<Vec<Claim>> {
     let Some(store) = &run.store else { return Ok(Vec::new()) };
     let found = store.claims()?;
     for warning in found.warnings {
         run.warn(warning);
     }
-    let mut claims = found.claims;
-    for claim in &mut claims {
+    let mut latest: BTreeMap<(String, PathBuf), Claim> = BTreeMap::new();
+    for mut claim in found.claims {
         claim.source = source_of(&run.config, &claim.source);
+        latest.insert((claim.client.clone(), claim.source.clone()), claim);
     }
+    let mut claims: Vec<Claim> = latest.into_values().collect();
+    claims.sort_by_key(|claim| claim.at);
     Ok(claims)
+}
+
+/// Writes a claim, and drops what an earlier call left under another spelling of its folder.
+pub(super) fn put(run: &Run, store: &Store, claim: &Claim) -> anyhow::Result<()> {
+    store.put_claim(claim)?;
+    for old in twins(run, store, claim)?.iter().filter(|old| old.source != claim.source) {
+        store.drop_claim(&old.client, &old.source)?;
+    }
+    Ok(())
+}
+
+/// Drops a claim, however its folder was spelled.
+pub(super) fn drop(run: &Run, store: &Store, claim: &Claim) -> anyhow::Result<()> {
+    for old in twins(run, store, claim)? {
+        store.drop_claim(&old.client, &old.source)?;
+    }
+    Ok(())
+}
+
+/// The stored claims of the same client and folder.
+fn twins(run: &Run, store: &Store, claim: &Claim) -> anyhow::Result<Vec<Claim>> {
+    let mut found = store.claims()?.claims;
+    let is_same = |old: &Claim| source_of(&run.config, &old.source) == claim.source;
+    found.retain(|old| old.client == claim.client && is_same(old));
+    Ok(found)
 }
 
 /// A folder as the config spells it, if it is one of the config's, else with the links in its path resolved: one
@@ -52,60 +85,25 @@ pub(super) fn source_of(config: &Config, folder: &Path) -> PathBuf {
     { sources }.find(same).cloned().unwrap_or(wanted)
 }
 
-/// A target that several claims want goes to one whose certificate can serve it: a hook that was called with a broken
-/// lineage takes nothing away from one that works.
-pub(super) async fn yield_contested(run: &Run, claims: &mut [Claim]) {
-    let contested = contested(claims);
-    if contested.is_empty() {
-        return;
-    }
-    let mut leaves = Vec::new();
-    for claim in claims.iter() {
-        let contends = claim.targets.iter().any(|target| contested.contains(target));
-        leaves.push(if contends { look::leaf_of(&claim.source).await } else { None });
-    }
-    let now = run.ground.clock.now();
-    let serves = |leaf: &Option<Leaf>, target: &Target| {
-        let leaf = leaf.as_ref().filter(|leaf| leaf.not_after > now);
-        leaf.is_some_and(|leaf| leaf.covers(&target.domain.api_name))
+/// The name under which people know a claim's lineage.
+pub(super) fn name_of(config: &Config, claims: &[Claim], claim: &Claim) -> String {
+    let is_it = |lineage: &&Lineage| match &lineage.origin {
+        Origin::Source(source) => *source == claim.source,
+        Origin::Claimed { client, source } => (client, source) == (&claim.client, &claim.source),
+        Origin::Issued(_) | Origin::Given => false,
     };
-    for target in &contested {
-        if !leaves.iter().any(|leaf| serves(leaf, target)) {
-            continue;
-        }
-        for (claim, _) in claims.iter_mut().zip(&leaves).filter(|(_, leaf)| !serves(leaf, target)) {
-            let wanted = claim.targets.len();
-            claim.targets.retain(|other| other != target);
-            if claim.targets.len() < wanted {
-                run.warn(yielded(claim, target));
-            }
-        }
-    }
-}
-
-fn contested(claims: &[Claim]) -> BTreeSet<Target> {
-    let mut seen = BTreeSet::new();
-    let all = claims.iter().flat_map(|claim| &claim.targets);
-    all.filter(|target| !seen.insert(*target)).cloned().collect()
-}
-
-fn yielded(claim: &Claim, target: &Target) -> String {
-    format!(
-        "{}: the certificate in {} cannot serve it, another claim's goes on\nhelp: mend it, or `certferry forget '{}'`",
-        target.domain.written,
-        claim.source.display(),
-        claim.name
-    )
+    let owners = ownership(config, claims);
+    owners.lineages.iter().find(is_it).map_or_else(|| claim.name.clone(), |one| one.name.clone())
 }
 
 /// A claim that keeps nothing in step: its hook failed, but who reads that?
 fn warn_of_idle(run: &Run, claims: &[Claim]) {
     for claim in claims.iter().filter(|claim| claim.guessed && claim.targets.is_empty()) {
         run.warn(format!(
-            "the hook of {} asked for nothing that can be kept in step: none of its names is a CDN domain\n\
+            "the hook of {} asked for nothing that can be kept in step: none of its names is a CDN domain that is online\n\
              help: give the hook --domain, or `certferry forget '{}'`",
             claim.source.display(),
-            claim.name
+            name_of(&run.config, claims, claim)
         ));
     }
 }
@@ -115,9 +113,9 @@ fn warn_of_conflicts(run: &Run, owners: &Ownership) {
         run.warn(format!(
             "{} of the claim {} belongs to {} by the configuration\nhelp: `certferry forget '{}' --domain '{}'` takes it out of the claim",
             conflict.target.domain.written,
-            conflict.claim,
+            conflict.lineage,
             conflict.owner,
-            conflict.claim,
+            conflict.lineage,
             conflict.target.domain.written
         ));
     }

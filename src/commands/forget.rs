@@ -3,66 +3,59 @@
 use super::hook::bad_domain;
 use super::{Ended, Refusal, claims, configured_or_not, open};
 use crate::cli::{Forget, Global};
-use crate::config::CdnDomain;
+use crate::config::{CdnDomain, Config};
 use crate::ground::Ground;
 use crate::journal::Claim;
-use crate::plan::{Lineage, Origin, ownership};
 use crate::store::Store;
+use crate::told;
 
 pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
     let run = open(config, Some(store.clone()), ground)?;
     let stored = claims::stored(&run)?;
-    let lineages = ownership(&run.config, &stored).lineages;
-    let claim = find(&flags.name, &stored, &lineages)?;
-    let said = match &flags.domain {
+    let claim = find(&flags.name, &stored, &run.config)?;
+    let (name, said) = match &flags.domain {
         None => {
-            store.drop_claim(&claim.client, &claim.source)?;
-            format!(
-                "{}: forgotten, until its hook is called again; what its CDN domains serve stays as it is\n",
-                flags.name
+            claims::drop(&run, &store, claim)?;
+            (
+                &flags.name,
+                "forgotten, until its hook is called again; what its CDN domains serve stays",
             )
         }
         Some(domain) => {
             let rest = without(claim, domain)?;
             match rest.targets.is_empty() {
-                true => store.drop_claim(&claim.client, &claim.source)?,
-                false => store.put_claim(&rest)?,
+                true => claims::drop(&run, &store, claim)?,
+                false => claims::put(&run, &store, &rest)?,
             }
-            format!(
-                "{}: {domain} forgotten, until the hook names it again; what it serves stays as it is\n",
-                flags.name
-            )
+            (domain, "forgotten, until the hook names it again; what it serves stays")
         }
     };
-    Ok(Ended { stdout: said, ..Ended::default() })
+    Ok(Ended { stdout: format!("{name}: {said} as it is\n"), ..Ended::default() })
 }
 
-/// The claim that `status` shows under this name.
-fn find<'a>(name: &str, claims: &'a [Claim], lineages: &[Lineage]) -> Result<&'a Claim, Refusal> {
-    let source = lineages.iter().find(|lineage| lineage.name == name).and_then(|lineage| {
-        match &lineage.origin {
-            Origin::Claimed { client, source } => Some((client, source)),
-            Origin::Issued(_) | Origin::Source(_) | Origin::Given => None,
-        }
-    });
-    let known = |claim: &&Claim| {
-        source == Some((&claim.client, &claim.source)) || source.is_none() && claim.name == name
-    };
-    claims.iter().find(known).ok_or_else(|| Refusal::Wrong(no_claim(name, claims, lineages)))
+/// The claim that people know by this name: that of its lineage, else its own if it is the only one.
+fn find<'a>(name: &str, claims: &'a [Claim], config: &Config) -> Result<&'a Claim, Refusal> {
+    let of_lineage = |claim: &&Claim| claims::name_of(config, claims, claim) == name;
+    let own: Vec<&Claim> = claims.iter().filter(|claim| claim.name == name).collect();
+    match (claims.iter().find(of_lineage), own.as_slice()) {
+        (Some(claim), _) => Ok(claim),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(no_claim(name, claims, config)),
+    }
 }
 
-fn no_claim(name: &str, claims: &[Claim], lineages: &[Lineage]) -> String {
-    let help = match (lineages.iter().any(|lineage| lineage.name == name), claims.is_empty()) {
+fn no_claim(name: &str, claims: &[Claim], config: &Config) -> Refusal {
+    let all: Vec<String> =
+        claims.iter().map(|claim| claims::name_of(config, claims, claim)).collect();
+    let is_configured = config.certificates.iter().any(|one| one.name == name);
+    let help = match (is_configured, all.is_empty()) {
         (true, _) => "it stands in the configuration: take it out there".to_owned(),
         (false, true) => "no hook has left a claim".to_owned(),
-        (false, false) => {
-            let all: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
-            format!("the claims are: {}", all.join(", "))
-        }
+        (false, false) => format!("the claims are: {}", all.join(", ")),
     };
-    format!("error: there is no claim `{name}`\n  help: {help}\n")
+    Refusal::Wrong(told::lines("error", &format!("there is no claim `{name}`"), &help))
 }
 
 /// The claim without a CDN domain.

@@ -1,11 +1,13 @@
 //! `hook`: another ACME client has a new certificate. Only a hint to run early: the claim comes first.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::claims::{LeftOut, source_of};
+use super::contest::{Lost, contest};
 use super::{Ended, Form, Refusal, account_of, claims, configured_or_not, open, told_error};
 use crate::cli::{Global, Hook as Flags};
 use crate::config::{CdnDomain, Certificate, Config, Target};
@@ -50,15 +52,21 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let (store, unwritable) = store_of(&config);
     let mut run = open(config, store, ground)?;
     run.deadline = Some(deadline - LAST_WORDS);
-    let wish = wish(&run, flags, event, started).await?;
-    let forgotten = remember(&run, &wish, unwritable);
+    let mut wish = wish(&run, flags, event, started)?;
+    let mut forgotten = remember(&run, &wish, unwritable.as_ref());
+    let kept = async {
+        if wish.learn_names(started).await {
+            forgotten = remember(&run, &wish, unwritable.as_ref());
+        }
+        keep_in_step(&run, &wish).await
+    };
+    let ends = match tokio::time::timeout_at(deadline, kept).await {
+        Ok(ends) => ends,
+        Err(_over) => not_in_time(&run, &wish),
+    };
     if let Some(why) = &forgotten {
         run.warn(format!("not remembered, so `certferry renew` will not keep it in step: {why}"));
     }
-    let ends = match tokio::time::timeout_at(deadline, keep_in_step(&run, &wish)).await {
-        Ok(ends) => ends,
-        Err(_over) => not_in_time(&wish),
-    };
     let ends = hand_over(&run, ends);
     let mut report = Report::new("hook", started, run.ground.clock.now(), ends);
     report.remembered = Some(forgotten.is_none());
@@ -75,14 +83,17 @@ fn store_of(config: &Config) -> (Option<Store>, Option<anyhow::Error>) {
 
 /// What this call means: by the flags, then the config, then an earlier call that named targets, then the
 /// certificate's names.
-async fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wish, Refusal> {
+fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wish, Refusal> {
     let aliyun = account_of(&run.config, flags.aliyun.as_deref())?;
     event.source = source_of(&run.config, &event.source);
     let configured = configured_lineage(&run.config, &event);
     if let Some(source) = configured.and_then(|certificate| certificate.source.clone()) {
         event.source = source;
     }
-    let stored = claims::stored(run).unwrap_or_default();
+    let stored = claims::stored(run).unwrap_or_else(|error| {
+        run.warn(told::text(&error));
+        Vec::new()
+    });
     let is_known = configured.is_some() && flags.domains.is_empty();
     let mut wish = Wish { event, claim: None, aliyun, no_domains: Vec::new(), stored };
     if is_known {
@@ -93,7 +104,10 @@ async fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Res
     let targets = match (flags.domains.is_empty(), named) {
         (false, _) => targets(&flags.domains, &wish.aliyun)?,
         (true, Some(named)) => named,
-        (true, None) => return Ok(wish.guess(earlier, now).await),
+        (true, None) => {
+            wish.guess(earlier, now);
+            return Ok(wish);
+        }
     };
     wish.claim = Some(Claim { targets, guessed: false, ..wish.new_claim(now) });
     Ok(wish)
@@ -104,15 +118,11 @@ impl Wish {
         (claim.client.as_str(), &claim.source) == (self.event.client, &self.event.source)
     }
 
-    /// The certificate's names stand for its targets. Called by hand, nobody tells the names: then its file does.
-    async fn guess(mut self, earlier: Option<Claim>, now: Timestamp) -> Self {
-        if self.event.names.is_empty() {
-            let leaf = look::leaf_of(&self.event.source).await;
-            self.event.names = leaf.map_or_else(Vec::new, |leaf| leaf.names);
-        }
+    /// The certificate's names stand for its targets; without names, what an earlier call told.
+    fn guess(&mut self, earlier: Option<Claim>, now: Timestamp) {
         if let (true, Some(earlier)) = (self.event.names.is_empty(), earlier) {
             self.claim = Some(Claim { at: now, ..earlier });
-            return self;
+            return;
         }
         let mut targets = Vec::new();
         for name in &self.event.names {
@@ -122,7 +132,18 @@ impl Wish {
             }
         }
         self.claim = Some(Claim { targets, guessed: true, ..self.new_claim(now) });
-        self
+    }
+
+    /// Called by hand, nobody tells the names: then the files do. Is the claim another one now?
+    async fn learn_names(&mut self, now: Timestamp) -> bool {
+        let is_empty = |claim: &Claim| claim.guessed && claim.targets.is_empty();
+        if !self.event.names.is_empty() || !self.claim.as_ref().is_some_and(is_empty) {
+            return false;
+        }
+        let Some(cert) = look::cert_of(&self.event.source).await else { return false };
+        self.event.names.clone_from(&cert.leaf().names);
+        self.guess(None, now);
+        true
     }
 
     fn new_claim(&self, now: Timestamp) -> Claim {
@@ -162,58 +183,72 @@ pub(super) fn bad_domain(written: &str, why: &str) -> Refusal {
 }
 
 /// Leaves the claim in the store, under no lock; answers why it could not.
-fn remember(run: &Run, wish: &Wish, unwritable: Option<anyhow::Error>) -> Option<String> {
+fn remember(run: &Run, wish: &Wish, unwritable: Option<&anyhow::Error>) -> Option<String> {
     let claim = wish.claim.as_ref()?;
-    let kept = match (unwritable, &run.store) {
-        (Some(error), _) => Err(error),
-        (None, Some(store)) => store.put_claim(claim),
-        (None, None) => return None,
-    };
-    kept.err().map(|error| told::text(&error))
+    if let Some(error) = unwritable {
+        return Some(told::text(error));
+    }
+    let store = run.store.as_ref()?;
+    claims::put(run, store, claim).err().map(|error| told::text(&error))
+}
+
+/// All claims, with this call's in place of its earlier one.
+fn all_claims(wish: &Wish) -> Vec<Claim> {
+    let mut all = wish.stored.clone();
+    if let Some(claim) = &wish.claim {
+        all.retain(|old| !wish.is_of(old));
+        all.push(claim.clone());
+    }
+    all
 }
 
 async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
-    let mut all = wish.stored.clone();
-    let mut left_out = Vec::new();
-    if let Some(claim) = &wish.claim {
-        tell_takeovers(run, claim, &all);
-        all.retain(|old| !wish.is_of(old));
-        let mut settled = [claim.clone()];
-        left_out = claims::settle(run, &mut settled).await;
-        all.extend(settled);
-        claims::yield_contested(run, &mut all).await;
-    }
+    let (mut own, mut all): (Vec<Claim>, Vec<Claim>) =
+        all_claims(wish).into_iter().partition(|claim| claim.source == wish.event.source);
+    let left_out = claims::settle(run, &mut own).await;
+    let wanted: BTreeSet<Target> = own.iter().flat_map(|claim| claim.targets.clone()).collect();
+    all.extend(own);
+    let mut lost = contest(run, &mut all, |target| wanted.contains(target)).await;
+    lost.retain(|one| one.claim.source == wish.event.source);
     let owners = ownership(&run.config, &all);
     let Some(lineage) = owners.lineages.iter().find(|lineage| is_this(lineage, &wish.event)) else {
-        return Ends::default();
+        return not_in_time(run, wish);
     };
+    tell_takeovers(run, lineage, wish);
     let refused: Vec<_> =
         owners.conflicts.iter().filter(|one| one.lineage == lineage.name).collect();
     let mut ends = walk(run, std::slice::from_ref(lineage), &Asked::default()).await;
     ends.targets.extend(refused.iter().copied().map(owned_by_config));
+    ends.targets.extend(lost.into_iter().map(given_up));
     ends.targets.extend(left_out.into_iter().map(|one| skipped(lineage, one)));
     for name in &wish.no_domains {
         run.ground.say.line(format!("{name}: skipped; it cannot be a CDN domain"));
     }
-    let none = no_domain_of(&wish.aliyun);
-    let is_none = |end: &TargetEnd| end.outcome == TargetOutcome::Skipped && end.reason == none;
-    if lineage.targets.is_empty() && refused.is_empty()
-        || !ends.targets.is_empty() && ends.targets.iter().all(is_none)
-    {
+    if ends.targets.iter().all(|end| is_no_domain(end, &wish.aliyun)) {
         ends.certificates = vec![no_target(run, wish, lineage).await];
     }
     ends
 }
 
+fn is_no_domain(end: &TargetEnd, account: &str) -> bool {
+    end.outcome == TargetOutcome::Skipped && end.reason == no_domain_of(account)
+}
+
 /// The deadline came before there was anything to tell.
-fn not_in_time(wish: &Wish) -> Ends {
-    let targets = wish.claim.iter().flat_map(|claim| &claim.targets);
+fn not_in_time(run: &Run, wish: &Wish) -> Ends {
     let why = "not done in time; left to `certferry renew`";
-    let end = |target: &Target| {
-        let owned = Owned::plain(target.clone());
-        TargetEnd::new(&wish.event.name, &owned, TargetOutcome::Waiting, why)
-    };
-    Ends { targets: targets.map(end).collect(), ..Ends::default() }
+    let owners = ownership(&run.config, &all_claims(wish));
+    let found = owners.lineages.into_iter().find(|lineage| is_this(lineage, &wish.event));
+    let lineage = found.unwrap_or_else(|| Lineage {
+        name: wish.event.name.clone(),
+        names: wish.event.names.clone(),
+        origin: Origin::Source(wish.event.source.clone()),
+        targets: Vec::new(),
+    });
+    let waiting = |owned| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
+    let targets = lineage.targets.iter().map(waiting).collect();
+    let certificates = vec![CertificateEnd::new(&lineage, None, CertOutcome::Waiting, why)];
+    Ends { certificates, targets, warnings: Vec::new() }
 }
 
 fn is_this(lineage: &Lineage, event: &Event) -> bool {
@@ -223,18 +258,31 @@ fn is_this(lineage: &Lineage, event: &Event) -> bool {
     }
 }
 
-/// A target that an earlier claim held until now: people shall know.
-fn tell_takeovers(run: &Run, claim: &Claim, earlier: &[Claim]) {
-    for target in &claim.targets {
-        let mut holders = earlier.iter().rev().filter(|old| old.targets.contains(target));
-        let Some(old) = holders.next().filter(|old| old.source != claim.source) else { continue };
+/// A target that another claim held until now: people shall know.
+fn tell_takeovers(run: &Run, lineage: &Lineage, wish: &Wish) {
+    for owned in &lineage.targets {
+        let mut holders =
+            wish.stored.iter().rev().filter(|old| old.targets.contains(&owned.target));
+        let Some(old) = holders.next().filter(|old| old.source != wish.event.source) else {
+            continue;
+        };
         run.ground.say.line(format!(
             "{}: from {} over to {}",
-            target.domain.written,
+            owned.target.domain.written,
             old.source.display(),
-            claim.source.display()
+            wish.event.source.display()
         ));
     }
+}
+
+/// A target that stays with another claim, whose certificate can go there.
+fn given_up(lost: Lost) -> TargetEnd {
+    let owned = Owned::plain(lost.target);
+    let why = "another claim's certificate goes on there";
+    let mut end = TargetEnd::new(&lost.name, &owned, TargetOutcome::Refused, why);
+    let help = format!("mend the certificate, or `certferry forget '{}'`", lost.name);
+    end.faults = vec![format!("{}; {why}\nhelp: {help}", lost.why)];
+    end
 }
 
 pub(super) fn owned_by_config(conflict: &Conflict) -> TargetEnd {
@@ -290,7 +338,7 @@ async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd 
         message: format!(
             "none of its names is a CDN domain of the account `{}`: {}",
             wish.aliyun,
-            lineage.names.join(", ")
+            leaf.map_or(&lineage.names, |leaf| &leaf.names).join(", ")
         ),
         help,
         request_id: None,
@@ -313,9 +361,14 @@ fn hand_over(run: &Run, mut ends: Ends) -> Ends {
             end.reason = format!("{}; left to `certferry renew`", error.message);
         }
         end.outcome = TargetOutcome::Waiting;
-        if runs {
-            end.meanwhile = Meanwhile::Timer;
+        // What the cloud has accepted needs no timer to become true.
+        if runs || end.proof.is_none() {
+            end.meanwhile = if runs { Meanwhile::Timer } else { Meanwhile::Nothing };
         }
+        left |= !runs;
+    }
+    for end in ends.certificates.iter_mut().filter(|end| end.outcome == CertOutcome::Waiting) {
+        end.meanwhile = if runs { Meanwhile::Timer } else { Meanwhile::Nothing };
         left |= !runs;
     }
     if left {

@@ -36,6 +36,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     lineages.retain(|lineage| asked.wants(&lineage.name));
     let World { seen, unseen } = look_at(&run, &mut lineages).await?;
     let mut plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
+    foresee_errors(&unseen, &mut plan);
     foresee_refusals(&run, &lineages, &mut plan).await;
     let stdout = match Form::from(flags.json) {
         Form::Json => report::json(&Document { schema: report::SCHEMA, steps: &plan.steps }),
@@ -47,6 +48,17 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         (true, _) => 0,
     };
     Ok(Ended { stdout, stderr: told_unseen(&unseen) + &warnings(&run), code })
+}
+
+/// An upload that would fail as the look did is not going to be tried.
+fn foresee_errors(unseen: &[(Target, aliyun::Error)], plan: &mut Plan) {
+    for step in plan.steps.iter_mut().filter(|step| step.kind == Kind::Deploy) {
+        let error = unseen.iter().find(|(target, _)| step.target.as_ref() == Some(target));
+        if let Some((_, error)) = error {
+            step.kind = Kind::Skip;
+            step.reason = format!("it would fail: {}", error.message);
+        }
+    }
 }
 
 /// A Cert that our own checks will not let go is not going to be deployed.
@@ -88,7 +100,7 @@ pub(super) async fn look_at(run: &Run, lineages: &mut [Lineage]) -> anyhow::Resu
     let (mut seen, looks) = looked;
     let mut unseen = Vec::new();
     for (owned, at) in looks {
-        if let Some(error) = at.error {
+        if let Some(error) = at.decisive().cloned() {
             let is_none = owned.guessed && error.kind == aliyun::Kind::DomainNotFound;
             if is_none {
                 for lineage in lineages.iter_mut() {

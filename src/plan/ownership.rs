@@ -78,7 +78,7 @@ impl Lineage {
     #[must_use]
     pub fn memory(&self) -> String {
         match &self.origin {
-            Origin::Claimed { client, source } => format!("{client} {}", source.display()),
+            Origin::Claimed { client, source } => claim_memory(client, source),
             Origin::Issued(_) | Origin::Source(_) | Origin::Given => self.name.clone(),
         }
     }
@@ -92,16 +92,22 @@ impl Owned {
     }
 }
 
+/// The name under which the store remembers a claim's lineage.
+#[must_use]
+pub fn claim_memory(client: &str, source: &Path) -> String {
+    format!("{client} {}", source.display())
+}
+
 /// Who owns what: the config before claims; among claims the latest.
 #[must_use]
 pub fn ownership(config: &Config, claims: &[Claim]) -> Ownership {
     let mut lineages = config_lineages(config);
-    let configured = lineages.len();
     let places = places(&mut lineages, claims);
     let mut owners: BTreeMap<Target, usize> = BTreeMap::new();
     for (place, lineage) in lineages.iter().enumerate() {
         owners.extend(lineage.targets.iter().map(|owned| (owned.target.clone(), place)));
     }
+    let configured: BTreeSet<Target> = owners.keys().cloned().collect();
     let mut conflicts = Vec::new();
     let mut latest_first: Vec<(&Claim, usize)> = claims.iter().zip(places).collect();
     latest_first.sort_by_key(|(claim, place)| (Reverse(claim.at), *place));
@@ -113,7 +119,7 @@ pub fn ownership(config: &Config, claims: &[Claim]) -> Ownership {
                     let owned = Owned { guessed: claim.guessed, ..Owned::plain(target.clone()) };
                     lineages[place].targets.push(owned);
                 }
-                Some(owner) if *owner < configured && *owner != place => {
+                Some(owner) if *owner != place && configured.contains(target) => {
                     conflicts.push(conflict(claim, target, &lineages[place], &lineages[*owner]));
                 }
                 // The lineage's own, or a later claim's, whose hook has said so.

@@ -24,6 +24,14 @@ pub enum Looked {
     OutOfStep(Box<OutOfStep>),
 }
 
+/// How far the walk to a target came.
+pub enum Reached {
+    /// To its end.
+    Ended(Box<TargetEnd>),
+    /// The cloud has accepted the upload: it is to be proved.
+    Deployed(Box<OutOfStep>, Box<TargetEnd>),
+}
+
 /// A target that must be deployed: what it serves now, and why.
 #[derive(Debug)]
 pub struct OutOfStep {
@@ -142,7 +150,13 @@ impl Run {
         let patience = Instant::now() + PATIENCE;
         let until = self.deadline.map_or(patience, |deadline| patience.min(deadline));
         let wanted = out.cert.leaf().fingerprint;
-        match verify::readback(&out.account, &owned.target, wanted, until).await {
+        let readback = verify::readback(&out.account, &owned.target, wanted, until);
+        let verdict = tokio::select! {
+            biased;
+            () = self.ground.stop.cancelled() => Verdict::NotYet(out.seen.served.clone()),
+            verdict = readback => verdict,
+        };
+        match verdict {
             Verdict::Proved(proof) => {
                 end.proof = Some(proof);
                 self.remember_shown(&owned.target).await;
@@ -162,19 +176,19 @@ impl Run {
         end
     }
 
-    /// Ends a target's walk at the run's deadline, or when it is told to stop.
+    /// Ends the walk to a target at the run's deadline, or when it is told to stop.
     pub async fn in_time(
         &self,
         lineage: &Lineage,
         owned: &Owned,
-        walk: impl Future<Output = TargetEnd>,
-    ) -> TargetEnd {
-        let waiting = |why: &str| self.waiting(lineage, owned, why);
+        walk: impl Future<Output = Reached>,
+    ) -> Reached {
+        let waiting = |why| Reached::Ended(Box::new(self.waiting(lineage, owned, why)));
         tokio::select! {
             biased;
             () = self.ground.stop.cancelled() => waiting("stopped; the next run goes on"),
             () = over(self.deadline) => waiting("not done in time; left to `certferry renew`"),
-            end = walk => end,
+            reached = walk => reached,
         }
     }
 

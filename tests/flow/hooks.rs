@@ -254,14 +254,14 @@ fn a_broken_lineage_takes_nothing_away_from_one_that_works() {
         "b does not cover it",
         &house.run("hook --domain cdn.example.test"),
         1,
-        &["cannot serve it"],
+        &["another claim's certificate goes on"],
     );
     fs::remove_dir_all(house.path("live/b")).unwrap();
     house.lineage("a", &Leaf::new());
     check(
         "renew",
         &house.run("renew"),
-        1,
+        0,
         &["cdn.example.test: deployed, read back", "certferry forget 'b'"],
     );
     check("forget", &house.run("forget b"), 0, &[]);
@@ -298,4 +298,99 @@ fn a_hook_that_asked_for_nothing_is_not_forgotten_in_silence() {
         *account = account.clone().deny("cdn:DescribeUserDomains", "*");
     });
     check("the list may not be read", &house.run("hook"), 1, &["NoTarget"]);
+}
+
+/// Calls the hook of another lineage.
+fn hook_of(house: &mut House, lineage: &str, args: &str) -> Ended {
+    let live = house.path("live").join(lineage).display().to_string();
+    house.var("RENEWED_LINEAGE", live);
+    house.run(&format!("hook {args}"))
+}
+
+#[test]
+fn who_gets_a_contested_target() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    let named = "--domain cdn.example.test";
+    let served = |house: &House| house.cloud.served_fingerprint("cdn.example.test");
+    let of = |house: &House, lineage: &str| {
+        Some(fingerprint(&house.read(&format!("live/{lineage}/fullchain.pem"))))
+    };
+    check("a", &hook_of(&mut house, "a", named), 0, &["deployed"]);
+    let (chain, key) = house.make_self_signed(&Leaf::new());
+    house.write("live/b/fullchain.pem", chain);
+    house.write_secret("live/b/privkey.pem", &key, 0o600);
+    check(
+        "a self-signed one",
+        &hook_of(&mut house, "b", named),
+        1,
+        &["another claim's certificate goes on"],
+    );
+    house.lineage("a", &Leaf::new());
+    check("a is renewed all the same", &house.run("renew"), 0, &["deployed"]);
+    assert_eq!(served(&house), of(&house, "a"));
+    house.lineage("b", &Leaf::new());
+    check("a good b", &hook_of(&mut house, "b", named), 0, &["deployed"]);
+    let key = house.read("live/b/privkey.pem");
+    fs::remove_file(house.path("live/b/privkey.pem")).unwrap();
+    check("b cannot be read just now", &house.run("renew"), 1, &["privkey.pem"]);
+    assert_eq!(served(&house), of(&house, "b"), "it was not put back");
+    house.write_secret("live/b/privkey.pem", &key, 0o600);
+    check("at rest, and in silence", &house.run("renew"), 0, &["1 in step"]);
+    assert_eq!(house.run("renew").stderr, "");
+}
+
+#[test]
+fn forget_finds_what_status_shows() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    check("a", &house.run("hook --domain cdn.example.test"), 0, &[]);
+    fs::rename(house.path("live"), house.path("moved")).unwrap();
+    std::os::unix::fs::symlink(house.path("moved"), house.path("live")).unwrap();
+    check("its folder was moved and linked", &house.run("renew"), 0, &["1 in step"]);
+    check("forget", &house.run("forget a"), 0, &["forgotten"]);
+    check("again", &house.run("forget a"), 2, &["no claim"]);
+    house.lineage("../other/a", &Leaf::new());
+    check("one a", &house.run("hook --domain cdn.example.test"), 0, &[]);
+    let other = house.path("other/a").display().to_string();
+    house.var("RENEWED_LINEAGE", other);
+    check("another a", &house.run("hook --domain *.example.test"), 0, &[]);
+    check("by its own name", &house.run("forget b"), 2, &["a (certbot)"]);
+}
+
+#[test]
+fn a_hook_without_a_timer_is_not_well_before_it_is_done() {
+    let mut house = House::new();
+    "[[certificate]]\nsource = \"live/a\"\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\"]\n"
+        .clone_into(&mut house.config);
+    house.renewed("x.test");
+    check("first", &house.run("hook"), 0, &["deployed"]);
+    house.lineage("a", &Leaf::new());
+    house.cloud.fault(Fault::at("SetDomainServerCertificate").always().before().silence());
+    check(
+        "an upload that hangs",
+        &house.run("hook --deadline 3"),
+        1,
+        &["left to `certferry renew`"],
+    );
+    house.cloud.heal();
+    let (_, key) = house.make(&Leaf::new());
+    house.write_secret("live/a/privkey.pem", &key, 0o600);
+    check("files that do not fit", &house.run("hook --deadline 2"), 1, &["certferry.timer"]);
+}
+
+#[test]
+fn an_accepted_upload_is_told_though_its_proof_hangs() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    house
+        .cloud
+        .fault(Fault::at("DescribeDomainCertificateInfo").nth(2).always().before().silence());
+    let report = house.run("hook --deadline 4 --json").json();
+    let end = &report["targets"][0];
+    assert_eq!(
+        (&end["proof"], &end["attempts"], &report["changed"]),
+        (&"accepted".into(), &1.into(), &true.into()),
+        "{report:#}"
+    );
 }

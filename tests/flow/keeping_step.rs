@@ -72,7 +72,6 @@ fn drift_heals() {
         1,
         "in place of",
     );
-    check("forced", |_| {}, 0, "2 in step");
     check(
         "the read-back lags",
         |house| {

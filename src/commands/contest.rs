@@ -1,0 +1,123 @@
+//! A target that several claims want: the latest call has it, unless its certificate has never gone there and cannot.
+//!
+//! A hook that was called with a broken lineage takes nothing away from one that works. But a lineage that has once
+//! been served is not displaced by an older one because its files cannot be read just now.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::claims::name_of;
+use crate::cert::Fingerprint;
+use crate::check::check;
+use crate::config::Target;
+use crate::journal::Claim;
+use crate::look;
+use crate::plan::claim_memory;
+use crate::run::Run;
+
+/// Files that do not fit at the first look are as good as none here: nobody waits for them twice.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A target that a claim does not get, and why.
+pub(super) struct Lost {
+    /// The claim.
+    pub(super) claim: Claim,
+    /// The target.
+    pub(super) target: Target,
+    /// Why its certificate cannot go there.
+    pub(super) why: String,
+    /// The name under which people know the claim's lineage.
+    pub(super) name: String,
+}
+
+impl Lost {
+    /// For people.
+    pub(super) fn told(&self) -> String {
+        format!(
+            "{}: the certificate in {} cannot go there, another claim's goes on: {}\nhelp: mend it, or `certferry forget '{}'`",
+            self.target.domain.written,
+            self.claim.source.display(),
+            self.why,
+            self.name
+        )
+    }
+}
+
+/// Takes contested targets, of those that are `wanted`, from claims whose certificate cannot go there.
+pub(super) async fn contest(
+    run: &Run,
+    claims: &mut [Claim],
+    wanted: impl Fn(&Target) -> bool,
+) -> Vec<Lost> {
+    let all = claims.to_vec();
+    let mut lost = Vec::new();
+    for (target, claimants) in contested(&all, wanted) {
+        for (loser, why) in losers(run, &all, &claimants, &target).await {
+            let claim = all[loser].clone();
+            claims[loser].targets.retain(|other| *other != target);
+            let name = name_of(&run.config, &all, &claim);
+            lost.push(Lost { claim, target: target.clone(), why, name });
+        }
+    }
+    lost
+}
+
+/// Targets that more than one claim wants, with the places of these claims, the latest first.
+fn contested(claims: &[Claim], wanted: impl Fn(&Target) -> bool) -> Vec<(Target, Vec<usize>)> {
+    let mut by_target: BTreeMap<&Target, Vec<usize>> = BTreeMap::new();
+    for (place, claim) in claims.iter().enumerate() {
+        for target in claim.targets.iter().filter(|target| wanted(target)) {
+            by_target.entry(target).or_default().push(place);
+        }
+    }
+    let many = by_target.into_iter().filter(|(_, places)| places.len() > 1);
+    let latest_first = |(target, mut places): (&Target, Vec<usize>)| {
+        places.sort_by_key(|place| Reverse(claims[*place].at));
+        (target.clone(), places)
+    };
+    many.map(latest_first).collect()
+}
+
+/// The later claims that must stand back for an earlier one, each with why; none if no earlier one is better.
+async fn losers(
+    run: &Run,
+    claims: &[Claim],
+    claimants: &[usize],
+    target: &Target,
+) -> Vec<(usize, String)> {
+    let mut losers = Vec::new();
+    for place in claimants {
+        let claim = &claims[*place];
+        let why = match has_delivered(run, claim, target) {
+            true if losers.is_empty() => None,
+            true | false => why_not(run, claim, target).await,
+        };
+        match why {
+            None => return losers,
+            Some(why) => losers.push((*place, why)),
+        }
+    }
+    Vec::new()
+}
+
+/// The target has last taken a certificate of this claim's lineage.
+fn has_delivered(run: &Run, claim: &Claim, target: &Target) -> bool {
+    let Some(store) = &run.store else { return false };
+    let taken = store.target(target).ok().and_then(|memory| memory.taken);
+    let of_config =
+        run.config.certificates.iter().find(|one| one.source.as_ref() == Some(&claim.source));
+    let memory = of_config
+        .map_or_else(|| claim_memory(&claim.client, &claim.source), |one| one.name.clone());
+    let succession: Vec<Fingerprint> =
+        store.lineage(&memory).map(|memory| memory.succession).unwrap_or_default();
+    taken.is_some_and(|taken| succession.contains(&taken.fingerprint))
+}
+
+/// Why the claim's certificate cannot go onto the target, as things are.
+async fn why_not(run: &Run, claim: &Claim, target: &Target) -> Option<String> {
+    let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
+    let Ok(Some(cert)) = read else { return Some("its files cannot be used".to_owned()) };
+    let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
+    faults.first().map(ToString::to_string)
+}
