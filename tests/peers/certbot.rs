@@ -27,14 +27,7 @@ impl Certbot<'_> {
     fn obtain(&self, deploy: &[&str]) -> Ran {
         let world = self.world;
         let exec = world.names.exec(world.folder());
-        let manual = |verb: &str| {
-            let text = format!(
-                "#!/bin/sh\nexec '{}' {verb} \"_acme-challenge.$CERTBOT_DOMAIN.\" \"$CERTBOT_VALIDATION\"\n",
-                exec.display()
-            );
-            script(&world.folder().join(verb), &text).display().to_string()
-        };
-        let (auth, cleanup) = (manual("present"), manual("cleanup"));
+        let [auth, cleanup] = ["present", "cleanup"].map(|verb| hook(world.folder(), &exec, verb));
         let mut args = vec!["certonly", "--server", &world.pebble.directory];
         args.extend(["--agree-tos", "--email", "ops@example.test", "--no-eff-email"]);
         args.extend(["--manual", "--preferred-challenges", "dns"]);
@@ -71,12 +64,21 @@ impl Certbot<'_> {
     /// Every target serves what lies in certbot's folder.
     fn in_step(&self, row: &str) -> String {
         let live = self.world.folder().join("certbot/config/live/example.test/cert.pem");
-        let issued = served::fingerprint(self.world, &live);
+        let issued = served::fingerprint(self.world.folder(), &live);
         for target in TARGETS {
             assert_eq!(served::check(self.world, target), issued, "{row}: {target}");
         }
         issued
     }
+}
+
+/// A hook of certbot's that lets `exec` put the value, or take it away.
+pub(crate) fn hook(folder: &Path, exec: &Path, verb: &str) -> String {
+    let text = format!(
+        "#!/bin/sh\nexec '{}' {verb} \"_acme-challenge.$CERTBOT_DOMAIN.\" \"$CERTBOT_VALIDATION\"\n",
+        exec.display()
+    );
+    script(&folder.join(verb), &text).display().to_string()
 }
 
 fn over_certbot(test: impl Fn(&Certbot<'_>)) {

@@ -1,7 +1,7 @@
 //! pebble-challtestsrv, the DNS that Pebble asks, and what any server shows when it is asked for TXT.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -37,10 +37,17 @@ impl Names {
         format!("http://{}", self.management)
     }
 
-    /// A script for `provider = "exec"` that puts and takes away, and writes each call to `calls` in the folder.
-    pub(crate) fn exec(&self, folder: &Path) -> std::path::PathBuf {
-        let text = format!(
-            r#"#!/bin/sh
+    /// A script for `provider = "exec"`, see [`exec`].
+    pub(crate) fn exec(&self, folder: &Path) -> PathBuf {
+        exec(folder, &self.management())
+    }
+}
+
+/// A script for `provider = "exec"` that puts and takes away by pebble-challtestsrv's API at this URL, and writes each
+/// call to `calls` in the folder.
+pub(crate) fn exec(folder: &Path, url: &str) -> PathBuf {
+    let text = format!(
+        r#"#!/bin/sh
 # pebble-challtestsrv can add a value, and clear a name with all its values.
 echo "$1 $2 $3" >>'{calls}'
 case "$1" in
@@ -48,11 +55,9 @@ present) exec curl -sSf '{url}/set-txt' -d "{{\"host\":\"$2\",\"value\":\"$3\"}}
 cleanup) exec curl -sSf '{url}/clear-txt' -d "{{\"host\":\"$2\"}}" ;;
 esac
 "#,
-            calls = folder.join("calls").display(),
-            url = self.management(),
-        );
-        script(&folder.join("exec"), &text)
-    }
+        calls = folder.join("calls").display(),
+    );
+    script(&folder.join("exec"), &text)
 }
 
 /// The TXT values that a server shows at a name.

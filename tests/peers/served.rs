@@ -16,28 +16,33 @@ pub(crate) fn check(world: &World, api_name: &str) -> String {
     let key = world.folder().join("served.key");
     fs::write(&chain, &served.chain_pem).unwrap();
     fs::write(&key, &served.key_pem).unwrap();
-    let chain = chain.to_str().unwrap();
-    let root = world.pebble.root.to_str().unwrap();
-    let said = openssl(world, &["verify", "-CAfile", root, "-untrusted", chain, chain]);
-    assert_eq!(said, format!("{chain}: OK\n"), "{api_name}");
-    let of_leaf = openssl(world, &["x509", "-in", chain, "-noout", "-pubkey"]);
-    let of_key = openssl(world, &["pkey", "-in", key.to_str().unwrap(), "-pubout"]);
-    assert_eq!(of_leaf, of_key, "{api_name}: its key");
+    pair(api_name, &world.pebble.root, &chain, &key);
     served.fingerprint
 }
 
+/// The chain leads to the root, and the key belongs to its leaf.
+pub(crate) fn pair(row: &str, root: &Path, chain: &Path, key: &Path) {
+    let folder = root.parent().unwrap();
+    let [root, chain, key] = [root, chain, key].map(|path| path.to_str().unwrap());
+    let said = openssl(folder, &["verify", "-CAfile", root, "-untrusted", chain, chain]);
+    assert_eq!(said, format!("{chain}: OK\n"), "{row}");
+    let of_leaf = openssl(folder, &["x509", "-in", chain, "-noout", "-pubkey"]);
+    let of_key = openssl(folder, &["pkey", "-in", key, "-pubout"]);
+    assert_eq!(of_leaf, of_key, "{row}: its key");
+}
+
 /// SHA-256 of the first certificate in a file, lower hex.
-pub(crate) fn fingerprint(world: &World, file: &Path) -> String {
-    let file = file.to_str().unwrap();
-    let said = openssl(world, &["x509", "-in", file, "-noout", "-fingerprint", "-sha256"]);
+pub(crate) fn fingerprint(folder: &Path, file: &Path) -> String {
+    let args = ["x509", "-in", file.to_str().unwrap(), "-noout", "-fingerprint", "-sha256"];
+    let said = openssl(folder, &args);
     let (_, digits) = said.trim().split_once('=').unwrap();
     digits.replace(':', "").to_lowercase()
 }
 
-fn openssl(world: &World, args: &[&str]) -> String {
+fn openssl(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new("openssl");
     command.args(args);
-    let ran = run(command, world.folder());
+    let ran = run(command, folder);
     assert_eq!(ran.code, Some(0), "openssl {args:?}: {}", ran.stderr);
     ran.stdout
 }
