@@ -119,10 +119,7 @@ impl Teller {
         ensure!(answer.status().is_success(), "the edge answers {}", answer.status());
         let shown = self.world.edge.handshakes().last().and_then(|one| one.fingerprint.clone());
         let shown = shown.context("no handshake")?;
-        self.tell(&format!(
-            "  TLS    https://{domain} is served with {}, chain verified",
-            &shown[..16]
-        ));
+        self.tell(&format!("  TLS    https://{domain} shows {}, chain verified", &shown[..16]));
         Ok(())
     }
 
@@ -166,19 +163,24 @@ impl Teller {
     /// Leaves the world running for curl, certbot, lego and certferry, until a line or the end comes on stdin.
     pub(crate) async fn keep(&self) -> Result<()> {
         let manage = Manage::start(self.world.dns.zones());
+        let (folder, acme) = (self.folder.path().display(), self.world.ca.directory_url());
+        let edge = self.world.edge.addresses()[0];
+        let servers = self.world.dns.addresses();
         println!("\nThe world goes on until you press Enter. From another terminal:\n");
         println!("  certferry --config {} status", self.config.display());
+        println!("  curl --cacert {folder}/ca.pem {acme}");
         println!(
-            "  curl --cacert {}/ca.pem {}",
-            self.folder.path().display(),
-            self.world.ca.directory_url()
+            "  curl --cacert {folder}/roots.pem --connect-to ::{edge} https://cdn.example.test/"
+        );
+        println!("  certbot: REQUESTS_CA_BUNDLE={folder}/ca.pem, --server {acme}");
+        println!(
+            "  lego:    LEGO_CA_CERTIFICATES={folder}/ca.pem, --server {acme}, --dns.resolvers {}",
+            servers[0]
         );
         println!(
-            "  curl --cacert {0}/roots.pem --connect-to ::{1} https://cdn.example.test/",
-            self.folder.path().display(),
-            self.world.edge.addresses()[0]
+            "  their hooks put TXT records, as pebble-challtestsrv takes them: {}/set-txt",
+            manage.url()
         );
-        println!("  TXT records, as pebble-challtestsrv takes them: {}/set-txt", manage.url());
         let line = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
         line.await??;
         Ok(())
