@@ -89,11 +89,10 @@ async fn losers(
     let mut losers = Vec::new();
     for place in claimants {
         let claim = &claims[*place];
-        let why = match has_delivered(run, claim, target) {
-            true if losers.is_empty() => None,
-            true | false => why_not(run, claim, target).await,
-        };
-        match why {
+        if losers.is_empty() && has_delivered(run, claim, target) {
+            return losers;
+        }
+        match why_not(run, claim, target).await {
             None => return losers,
             Some(why) => losers.push((*place, why)),
         }
