@@ -1,6 +1,7 @@
 //! A Cert: a chain and its key, checked to belong together, and the facts read from them. Pure.
 
 mod blocks;
+mod chain;
 mod error;
 mod fingerprint;
 mod key;
@@ -12,8 +13,9 @@ mod tests;
 
 use std::fmt;
 
-use x509_parser::prelude::{ParsedExtension, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 
+pub use self::chain::Chain;
 pub use self::error::Error;
 pub use self::fingerprint::{Fingerprint, NoFingerprint};
 pub use self::key::{Key, KeyKind};
@@ -22,12 +24,10 @@ pub use self::leaf::Leaf;
 /// A chain and the key of its leaf. `Debug` shows facts, never the key.
 #[derive(Clone)]
 pub struct Cert {
-    leaf: Leaf,
-    /// DER, leaf first, in order; certificates that do not belong are left out.
-    chain: Vec<Vec<u8>>,
+    /// In order; certificates that do not belong are left out.
+    chain: Chain,
     /// So many of them, from the first on, go out: a self-issued one can only be the last.
     sent: usize,
-    leads_to: String,
     key: Key,
 }
 
@@ -45,33 +45,28 @@ impl Cert {
             .into_iter()
             .find_map(|key| Some((parsed.iter().position(|cert| belongs(cert, &key))?, key)))
             .ok_or(Error::KeyMismatch)?;
-        let order = in_order(&parsed, first);
-        let roots = order.iter().skip(1).filter(|&&at| is_self_issued(&parsed[at])).count();
-        Ok(Self {
-            leaf: Leaf::of(&parsed[first], &ders[first]),
-            chain: order.iter().map(|&at| ders[at].clone()).collect(),
-            sent: order.len() - roots,
-            leads_to: order.last().map(|&at| leaf::issuer_of(&parsed[at])).unwrap_or_default(),
-            key,
-        })
+        let order = chain::in_order(&parsed, first);
+        let roots = order.iter().skip(1).filter(|&&at| chain::is_self_issued(&parsed[at])).count();
+        let in_order = order.iter().map(|&at| ders[at].clone()).collect();
+        Ok(Self { chain: Chain::of(in_order)?, sent: order.len() - roots, key })
     }
 
     /// Facts of the leaf.
     #[must_use]
     pub fn leaf(&self) -> &Leaf {
-        &self.leaf
+        self.chain.leaf()
     }
 
     /// The chain's DER, leaf first; a self-issued certificate, where the text had it, last.
     #[must_use]
     pub fn chain(&self) -> &[Vec<u8>] {
-        &self.chain
+        self.chain.ders()
     }
 
-    /// The name for people of the root that the chain leads to, as its last certificate has it.
+    /// The same with its facts.
     #[must_use]
-    pub fn leads_to(&self) -> &str {
-        &self.leads_to
+    pub fn as_chain(&self) -> &Chain {
+        &self.chain
     }
 
     /// The key.
@@ -83,19 +78,19 @@ impl Cert {
     /// The chain as the CDN wants it: PEM, leaf first, wrapped at 64, no blank lines, no self-issued certificate after the leaf.
     #[must_use]
     pub fn chain_pem(&self) -> String {
-        to_pem(&self.chain[..self.sent])
+        to_pem(&self.chain()[..self.sent])
     }
 
     /// The leaf alone, as PEM (certbot's `cert.pem`).
     #[must_use]
     pub fn leaf_pem(&self) -> String {
-        to_pem(&self.chain[..1])
+        to_pem(&self.chain()[..1])
     }
 
     /// What of the chain goes out after the leaf, as PEM (certbot's `chain.pem`); may be empty.
     #[must_use]
     pub fn issuers_pem(&self) -> String {
-        to_pem(&self.chain[1..self.sent])
+        to_pem(&self.chain()[1..self.sent])
     }
 }
 
@@ -110,8 +105,8 @@ pub fn roots(pem: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
 impl fmt::Debug for Cert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cert")
-            .field("leaf", &self.leaf)
-            .field("chain", &self.chain.len())
+            .field("leaf", self.leaf())
+            .field("chain", &self.chain().len())
             .field("key", &self.key)
             .finish()
     }
@@ -119,51 +114,6 @@ impl fmt::Debug for Cert {
 
 fn belongs(cert: &X509Certificate<'_>, key: &Key) -> bool {
     cert.public_key().subject_public_key.data.as_ref() == key.public()
-}
-
-fn is_self_issued(cert: &X509Certificate<'_>) -> bool {
-    cert.subject().as_raw() == cert.issuer().as_raw()
-}
-
-/// From the leaf, each time the first certificate that may have issued the last one, up to a self-issued one.
-fn in_order(certs: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
-    let mut order = vec![leaf];
-    let mut last = leaf;
-    while !is_self_issued(&certs[last]) {
-        let next = (0..certs.len())
-            .find(|at| !order.contains(at) && may_have_issued(&certs[*at], &certs[last]));
-        let Some(next) = next else { break };
-        order.push(next);
-        last = next;
-    }
-    order
-}
-
-/// By names, and by key identifiers where both have them (RFC 5280, 4.2.1.1 and 4.2.1.2).
-fn may_have_issued(issuer: &X509Certificate<'_>, cert: &X509Certificate<'_>) -> bool {
-    if issuer.subject().as_raw() != cert.issuer().as_raw() {
-        return false;
-    }
-    match (subject_key_id(issuer), authority_key_id(cert)) {
-        (Some(has), Some(wanted)) => has == wanted,
-        (None, _) | (_, None) => true,
-    }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "one extension of many is looked for")]
-fn subject_key_id<'a>(cert: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    cert.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
-        _ => None,
-    })
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "one extension of many is looked for")]
-fn authority_key_id<'a>(cert: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    cert.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
-        _ => None,
-    })
 }
 
 /// Certificates as PEM: a block each, no blank lines between.

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use rustls_pki_types::TrustAnchor;
 
 pub use self::fault::Fault;
-use crate::cert::{self, Cert, KeyKind};
+use crate::cert::{self, Cert, Chain, KeyKind};
 use crate::config::CdnDomain;
 
-/// No document gives the limit (`InvalidCertificate.TooLong` exists); real chains are under 10 KiB.
+/// No document gives the cloud's limit (`InvalidCertificate.TooLong` exists). Real chains are under 10 KiB, one with a
+/// hundred names and RSA-4096 throughout stays under 20 KiB, and TLS clients refuse a Certificate message of much more
+/// (OpenSSL: 100 KiB of DER).
 const LONGEST_CHAIN: usize = 64 * 1024;
 
 /// The least that any CA signs and any browser takes (CA/B Forum Baseline Requirements, 6.1.5).
@@ -51,18 +53,35 @@ impl Roots {
 /// All that speaks against this Cert on this target at this time; empty: it may go.
 #[must_use]
 pub fn check(cert: &Cert, target: &CdnDomain, trust: &Roots, now: Timestamp) -> Vec<Fault> {
-    let leaf = cert.leaf();
-    let chain = cert.chain_pem().len();
+    let bytes = cert.chain_pem().len();
+    let mut faults = served(cert.as_chain(), target, trust, now);
+    faults.extend(
+        [
+            (!is_served(cert.key().kind())).then(|| Fault::KeyKind(cert.key().kind().clone())),
+            (bytes > LONGEST_CHAIN).then_some(Fault::TooBig { bytes, most: LONGEST_CHAIN }),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    faults
+}
+
+/// All that a client of this target would find wrong with a chain that is served there.
+#[must_use]
+pub fn served(chain: &Chain, target: &CdnDomain, trust: &Roots, now: Timestamp) -> Vec<Fault> {
+    let leaf = chain.leaf();
+    let covers = leaf.covers(&target.api_name);
+    let weak = chain.weak_signature().map(Fault::WeakSignature);
     let faults = [
-        (!leaf.covers(&target.api_name)).then(|| Fault::NotCovered {
+        (!covers).then(|| Fault::NotCovered {
             target: target.written.clone(),
             names: leaf.names.clone(),
         }),
+        (covers && !chain.has_names()).then_some(Fault::NamesInSubject),
         (now > leaf.not_after).then_some(Fault::Expired { not_after: leaf.not_after }),
         (now < leaf.not_before).then_some(Fault::NotYetValid { not_before: leaf.not_before }),
-        (!is_served(cert.key().kind())).then(|| Fault::KeyKind(cert.key().kind().clone())),
-        path::fault(cert, trust, now),
-        (chain > LONGEST_CHAIN).then_some(Fault::TooBig { bytes: chain, most: LONGEST_CHAIN }),
+        // No path is looked for through a signature that nobody trusts.
+        weak.or_else(|| path::fault(chain, trust, now)),
     ];
     faults.into_iter().flatten().collect()
 }

@@ -1,6 +1,7 @@
 //! The configuration: what was said (TOML) becomes what is meant. Pure: it opens no file and knows no other module.
 
 mod certificates;
+mod edge;
 mod error;
 mod names;
 mod said;
@@ -207,12 +208,23 @@ pub struct Deploy {
 }
 
 /// How an upload is proved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verify {
     /// By `DescribeDomainCertificateInfo`.
     Readback,
+    /// By that, and by a TLS handshake with the edge.
+    Edge(EdgeAt),
     /// Not at all: the cloud's answer is enough.
     None,
+}
+
+/// Where the edge of a CDN domain is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EdgeAt {
+    /// At the CNAME that the cloud gave the CDN domain, port 443.
+    Cname,
+    /// At this host (a name or an IP address) and port.
+    Host(String, u16),
 }
 
 /// A CDN domain: as the user wrote it, and as the API names it. The API's name alone decides whether two are one.

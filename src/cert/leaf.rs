@@ -48,7 +48,7 @@ impl Leaf {
             not_before: timestamp(cert.validity().not_before),
             not_after: timestamp(cert.validity().not_after),
             issuer: issuer_of(cert),
-            self_issued: super::is_self_issued(cert),
+            self_issued: super::chain::is_self_issued(cert),
         }
     }
 }
@@ -78,15 +78,23 @@ fn star_covers(has: &str, name: &str) -> bool {
     name.strip_suffix(parent).is_some_and(|label| !label.contains(['.', '*']))
 }
 
-fn names(cert: &X509Certificate<'_>) -> Vec<String> {
+/// DNS names of the SAN, as they stand there.
+pub(super) fn alternative_names<'a>(
+    cert: &'a X509Certificate<'_>,
+) -> impl Iterator<Item = &'a str> {
     let alternative = cert.subject_alternative_name().ok().flatten();
+    let names = alternative.map(|san| san.value.general_names.as_slice()).unwrap_or_default();
+    names.iter().filter_map(|name| {
+        let GeneralName::DNSName(name) = name else { return None };
+        Some(*name)
+    })
+}
+
+fn names(cert: &X509Certificate<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in alternative.iter().flat_map(|san| &san.value.general_names) {
-        if let GeneralName::DNSName(name) = name {
-            let name = name.to_ascii_lowercase();
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    for name in alternative_names(cert).map(str::to_ascii_lowercase) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     if names.is_empty() {

@@ -20,6 +20,8 @@ pub enum Fault {
         /// The names that it covers.
         names: Vec<String>,
     },
+    /// Its names stand in its subject alone (CN), which clients no longer read (RFC 9525, 2).
+    NamesInSubject,
     /// Its life is over.
     Expired {
         /// When it ended.
@@ -32,6 +34,8 @@ pub enum Fault {
     },
     /// No CDN serves keys of this kind.
     KeyKind(KeyKind),
+    /// A signature in the chain is of a kind that can be forged.
+    WeakSignature(&'static str),
     /// The leaf alone, without who issued it.
     ChainIncomplete {
         /// Who did.
@@ -62,6 +66,12 @@ impl Fault {
         match self {
             Self::NotCovered { target, .. } => {
                 format!("issue a certificate with `{target}` among its names, or take the domain out")
+            }
+            Self::NamesInSubject => {
+                "issue it again with its names as subjectAltName (every ACME CA does)".to_owned()
+            }
+            Self::WeakSignature(_) => {
+                "issue it again, from a CA that signs with SHA-256 or better".to_owned()
             }
             Self::Expired { .. } => {
                 "renew it: `certferry renew`, or the ACME client that issued it".to_owned()
@@ -109,6 +119,12 @@ impl fmt::Display for Fault {
         match self {
             Self::NotCovered { target, names } => {
                 write!(f, "the certificate does not cover `{target}`: {}", shown(names))
+            }
+            Self::NamesInSubject => f.write_str(
+                "the certificate has its name in the subject (CN) alone, where no browser looks",
+            ),
+            Self::WeakSignature(kind) => {
+                write!(f, "a certificate of the chain is signed by {kind}, which no browser trusts")
             }
             Self::Expired { not_after } => write!(f, "the certificate expired at {not_after}"),
             Self::NotYetValid { not_before } => {

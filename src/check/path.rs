@@ -7,24 +7,24 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
 
 use super::{Fault, Roots};
-use crate::cert::Cert;
+use crate::cert::Chain;
 
 /// What is wrong with the chain as such. The leaf's own dates are judged elsewhere and do not hide what else is wrong.
-pub(super) fn fault(cert: &Cert, trust: &Roots, now: Timestamp) -> Option<Fault> {
-    let leaf = cert.leaf();
-    let alone = cert.chain().len() == 1 && !leaf.self_issued;
+pub(super) fn fault(chain: &Chain, trust: &Roots, now: Timestamp) -> Option<Fault> {
+    let leaf = chain.leaf();
+    let alone = chain.ders().len() == 1 && !leaf.self_issued;
     let incomplete = || Fault::ChainIncomplete { issuer: leaf.issuer.clone() };
     let Roots::Anchors(anchors) = trust else { return alone.then(incomplete) };
     // An unsound validity (end before start) is a Fault by its dates, whatever the time asked for here.
     let within = now.max(leaf.not_before).min(leaf.not_after);
-    let why = match (leaf.self_issued, verify(cert, anchors, within)) {
+    let why = match (leaf.self_issued, verify(chain, anchors, within)) {
         (_, Ok(())) => return None,
-        (true, Err(_)) if is_anchor(cert, anchors) => return None,
+        (true, Err(_)) if is_anchor(chain, anchors) => return None,
         (false, Err(Error::UnknownIssuer)) if alone => return Some(incomplete()),
         (true, Err(_)) | (false, Err(Error::UnknownIssuer)) => None,
         (false, Err(error)) => Some(in_words(&error)),
     };
-    let (issuer, root) = (leaf.issuer.clone(), cert.leads_to().to_owned());
+    let (issuer, root) = (leaf.issuer.clone(), chain.leads_to().to_owned());
     Some(Fault::Untrusted { issuer, root, why })
 }
 
@@ -34,10 +34,10 @@ pub(super) fn anchor(der: &[u8]) -> Option<TrustAnchor<'static>> {
     webpki::anchor_from_trusted_cert(&der).ok().map(|anchor| anchor.to_owned())
 }
 
-fn verify(cert: &Cert, anchors: &[TrustAnchor<'_>], at: Timestamp) -> Result<(), Error> {
-    let mut chain = cert.chain().iter().map(|der| CertificateDer::from(der.as_slice()));
-    let leaf = chain.next().ok_or(Error::BadDer)?;
-    let issuers: Vec<_> = chain.collect();
+fn verify(chain: &Chain, anchors: &[TrustAnchor<'_>], at: Timestamp) -> Result<(), Error> {
+    let mut ders = chain.ders().iter().map(|der| CertificateDer::from(der.as_slice()));
+    let leaf = ders.next().ok_or(Error::BadDer)?;
+    let issuers: Vec<_> = ders.collect();
     let at = Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0));
     EndEntityCert::try_from(&leaf)?.verify_for_usage(
         webpki::ALL_VERIFICATION_ALGS,
@@ -52,8 +52,8 @@ fn verify(cert: &Cert, anchors: &[TrustAnchor<'_>], at: Timestamp) -> Result<(),
 }
 
 /// A self-signed leaf is trusted if it is itself one of the roots, which webpki does not ask.
-fn is_anchor(cert: &Cert, anchors: &[TrustAnchor<'_>]) -> bool {
-    let Some(own) = cert.chain().first().and_then(|der| anchor(der)) else { return false };
+fn is_anchor(chain: &Chain, anchors: &[TrustAnchor<'_>]) -> bool {
+    let Some(own) = chain.ders().first().and_then(|der| anchor(der)) else { return false };
     anchors.iter().any(|anchor| {
         anchor.subject == own.subject
             && anchor.subject_public_key_info == own.subject_public_key_info

@@ -1,9 +1,9 @@
 //! One row for each Fault, and for what must be none.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{Fault, Roots, check};
-use crate::cert::Cert;
+use super::{Fault, Roots, check, served};
 use crate::cert::testing::{self, Kind, Make};
+use crate::cert::{Cert, Chain};
 use crate::config::CdnDomain;
 
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -110,6 +110,76 @@ fn what_may_not() {
         &ours(),
         &[&format!("{cannot} `self-signed`, which is no trusted root")],
     );
+}
+
+#[test]
+fn names_in_either_form() {
+    let check = |names: &[&str], target: &str, covered: bool| {
+        let faults = faults(&Make::new(names).cert(), target, &ours());
+        let want = usize::from(!covered);
+        assert_eq!(faults.len(), want, "{names:?} for {target}: {faults:?}");
+        assert!(covered || matches!(faults[0], Fault::NotCovered { .. }), "{faults:?}");
+    };
+    check(&["xn--bcher-kva.example"], "bücher.example", true);
+    check(&["xn--bcher-kva.example"], "BÜCHER.example", true);
+    check(&["XN--BCHER-KVA.example"], "xn--bcher-kva.example", true);
+    check(&["*.xn--bcher-kva.example"], "*.bücher.example", true);
+    check(&["*.xn--bcher-kva.example"], "bücher.example", false);
+    check(&["*.example.com"], "bücher.example.com", true);
+    check(&["*.example.com"], "example.com", false);
+    check(&["*.example.com"], "a.b.example.com", false);
+    check(&["*.b.example.com"], "a.b.example.com", true);
+    check(&["*.example.com"], "*.b.example.com", false);
+    check(&["www.example.com", "example.com"], ".example.com", false);
+    check(&["example.com"], "www.example.com", false);
+}
+
+#[test]
+fn a_name_in_the_subject_alone() {
+    let make = Make::new(&[]).common_name("www.example.com");
+    let in_subject =
+        "the certificate has its name in the subject (CN) alone, where no browser looks";
+    row(&make, "www.example.com", &ours(), &[in_subject]);
+    row(&make, "www.example.com", &Roots::Any, &[in_subject]);
+}
+
+/// A chain up to its root and a key that no library makes any more; whatever is trusted, these are its faults.
+#[track_caller]
+fn old_row(pem: &str, expected: &[&str]) {
+    let cert = Cert::read(pem.as_bytes(), pem.as_bytes()).unwrap();
+    for trust in [Roots::Any, Roots::read(pem.as_bytes()).unwrap()] {
+        let faults = faults(&cert, "www.example.com", &trust);
+        let got: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(got, expected, "{trust:?}");
+    }
+}
+
+#[test]
+fn what_was_good_once() {
+    old_row(
+        include_str!("testdata/sha1.pem"),
+        &["a certificate of the chain is signed by ECDSA with SHA-1, which no browser trusts"],
+    );
+    old_row(include_str!("testdata/rsa1024.pem"), &["the CDN serves no key of the kind RSA 1024"]);
+}
+
+#[test]
+fn what_is_served_is_judged_without_a_key() {
+    let chain = |make: Make| Chain::of(make.cert().chain().to_vec()).unwrap();
+    let check = |row: &str, make: Make, trust: &Roots, want: &str| {
+        let target = CdnDomain::read("www.example.com").unwrap();
+        let faults = served(&chain(make), &target, trust, NOW.parse().unwrap());
+        let told: String = faults.iter().map(ToString::to_string).collect();
+        assert!(told.contains(want) && told.is_empty() == want.is_empty(), "{row}: {told}");
+    };
+    let make = Make::new(&["www.example.com"]);
+    check("well", make.clone(), &ours(), "");
+    check("to the root", make.clone().with_root(), &ours(), "");
+    check("the leaf alone", make.clone().without_intermediate(), &ours(), "incomplete");
+    check("another root", make.clone(), &Roots::public(), "no trusted root");
+    check("over", make.clone().not_after("2026-05-01T00:00:00Z"), &ours(), "expired");
+    check("another name", Make::new(&["example.com"]), &ours(), "does not cover");
+    check("a key that others serve", make.kind(Kind::P521), &ours(), "");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::said::{Place, Section, Value};
 use super::sections::must_exist;
-use super::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify, dns_name};
+use super::{CdnDomain, Certificate, Config, Deploy, KeyType, dns_name, edge};
 
 /// Let's Encrypt and most others take no more names in one certificate.
 const MOST_NAMES: usize = 100;
@@ -175,7 +175,7 @@ fn own_name(section: &Section<'_>, name: &str, owners: &mut Owners) {
 }
 
 fn deploy(section: &Section<'_>, meant: &Config, owner: &Owner, owners: &mut Owners) -> Deploy {
-    section.only(&["domains", "aliyun", "verify", "cert_name"]);
+    section.only(&["domains", "aliyun", "verify", "edge", "cert_name"]);
     let aliyun = section.value("aliyun");
     if let Some(value) = &aliyun {
         must_exist(value, "aliyun", &meant.aliyun);
@@ -192,8 +192,6 @@ fn deploy(section: &Section<'_>, meant: &Config, owner: &Owner, owners: &mut Own
             own_target(&value, &aliyun, &domain, owner, owners).then_some(domain)
         })
         .collect();
-    let ways = [("readback", Verify::Readback), ("none", Verify::None)];
-    let verify = section.value("verify").and_then(|value| value.one_of(&ways));
     Deploy {
         domains,
         cert_name: section.value("cert_name").and_then(|value| {
@@ -202,7 +200,7 @@ fn deploy(section: &Section<'_>, meant: &Config, owner: &Owner, owners: &mut Own
             Some(name)
         }),
         aliyun,
-        verify: verify.unwrap_or(Verify::Readback),
+        verify: edge::verify(section),
     }
 }
 

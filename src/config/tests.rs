@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    CdnDomain, Config, Errors, KeyType, Provider, Trust, TsigAlgorithm, Verify, dns_name, nearest,
+    CdnDomain, Config, EdgeAt, Errors, KeyType, Provider, Trust, TsigAlgorithm, Verify, dns_name,
+    nearest,
 };
 
 const SHIPPED: &str = include_str!("../../packaging/config.toml");
@@ -102,12 +103,15 @@ fn every_certificate_said() {
     assert_eq!(full.deploy.len(), 2);
     assert_eq!(full.deploy[0].domains[1].api_name, ".example.com");
     assert_eq!(full.deploy[0].domains[1].written, "*.example.com");
-    assert_eq!((full.deploy[0].aliyun.as_str(), full.deploy[0].verify), ("second", Verify::None));
+    assert_eq!((full.deploy[0].aliyun.as_str(), &full.deploy[0].verify), ("second", &Verify::None));
     assert_eq!(full.deploy[0].cert_name.as_deref(), Some("my-name"));
     assert_eq!(
-        (full.deploy[1].aliyun.as_str(), full.deploy[1].verify),
-        ("default", Verify::Readback)
+        (full.deploy[1].aliyun.as_str(), &full.deploy[1].verify),
+        ("default", &Verify::Readback)
     );
+    let edges: Vec<&Verify> = short.deploy.iter().map(|deploy| &deploy.verify).collect();
+    let at = EdgeAt::Host("2001:db8::1".to_owned(), 8443);
+    assert_eq!(edges, [&Verify::Edge(EdgeAt::Cname), &Verify::Edge(at)]);
     assert_eq!((short.name.as_str(), short.dns.as_str()), ("example.org", "default"));
     assert_eq!((short.key_type, short.profile.as_deref()), (KeyType::EcdsaP256, Some("classic")));
     assert_eq!(source.name, "example.net");

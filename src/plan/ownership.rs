@@ -199,7 +199,7 @@ fn config_lineages(config: &Config) -> Vec<Lineage> {
 
 fn owned(deploy: &Deploy) -> impl Iterator<Item = Owned> {
     deploy.domains.iter().map(|domain| Owned {
-        verify: deploy.verify,
+        verify: deploy.verify.clone(),
         cert_name: deploy.cert_name.clone(),
         ..Owned::plain(Target { aliyun: deploy.aliyun.clone(), domain: domain.clone() })
     })
