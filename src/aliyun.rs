@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 mod cdn;
+mod cname;
 mod codes;
 mod credentials;
 mod dns;

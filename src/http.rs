@@ -1,5 +1,7 @@
 //! The one HTTP client: time-outs, proxies, roots, and errors that say whether the request may have had its effect.
 
+pub mod tls;
+
 use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -104,6 +104,8 @@ pub struct TargetMemory {
     pub taken: Option<Taken>,
     /// The last error, redacted; none after a success.
     pub last_error: Option<String>,
+    /// The leaf that its edge last showed when it showed what it should.
+    pub at_edge: Option<Fingerprint>,
 }
 
 /// What a hook asked to keep in step. Known by (client, source).

@@ -1,5 +1,7 @@
 //! What is: certificates on disk, and what each target serves. It changes nothing.
 
+pub mod edge;
+
 use std::path::Path;
 
 use crate::aliyun::{self, Account};

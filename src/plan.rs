@@ -152,6 +152,8 @@ pub enum Standing {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Proof {
+    /// The edge serves it.
+    Edge,
     /// The cloud shows it.
     Readback,
     /// The cloud accepted it.

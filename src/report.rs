@@ -290,8 +290,7 @@ impl Report {
             && targets.iter().all(|target| target.is_well(finished));
         let changed = certificates.iter().any(|end| end.outcome == CertOutcome::Issued)
             || targets.iter().any(|end| {
-                end.outcome == TargetOutcome::Deployed
-                    || end.attempts > 0 && end.proof == Some(Proof::Accepted)
+                end.outcome == TargetOutcome::Deployed || end.attempts > 0 && end.proof.is_some()
             });
         Self {
             schema: SCHEMA,

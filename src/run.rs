@@ -1,5 +1,6 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
+mod edge;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
@@ -60,6 +61,7 @@ pub struct Run {
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
     uploading: Semaphore,
+    edges: edge::Edges,
     /// What targets served when they were last looked at.
     serving: RefCell<BTreeMap<Target, Meanwhile>>,
 }
@@ -83,6 +85,7 @@ impl Run {
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
+            edges: edge::Edges::default(),
             serving: RefCell::default(),
         })
     }

@@ -1,5 +1,7 @@
 //! Looks again at what was deployed until it is so, or the time is over.
 
+pub mod edge;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,7 +10,7 @@ use crate::aliyun::{self, Account};
 use crate::cert::Fingerprint;
 use crate::config::Target;
 use crate::look;
-use crate::plan::{Proof, Served};
+use crate::plan::Served;
 
 /// The cloud's documents promise effect "within a minute".
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,8 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What looking again found.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It serves the new leaf.
-    Proved(Proof),
+    /// The cloud shows the new leaf.
+    Proved,
     /// It may not be looked at: the cloud's acceptance is all there is.
     Blind(aliyun::Error),
     /// It did not show the new leaf in time; the last look.
@@ -42,7 +44,7 @@ pub async fn readback(
     loop {
         let served = match look::served(&account, target).await {
             (Served::Leaf(leaf), _) if leaf.fingerprint == wanted => {
-                return Verdict::Proved(Proof::Readback);
+                return Verdict::Proved;
             }
             (Served::Unknown(_), Some(error)) if !error.retryable() => {
                 return Verdict::Blind(error);

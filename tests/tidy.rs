@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("aliyun", &["http", "config", "secret", "ground", "cert"]),
     ("dns", &["aliyun", "http", "config", "secret", "ground"]),
     ("challenge", &["dns", "store", "journal", "ground", "config"]),
-    ("look", &["aliyun", "cert", "config", "journal", "store", "plan", "told"]),
+    ("look", &["aliyun", "cert", "config", "http", "journal", "store", "plan", "told"]),
     (
         "issue",
         &[
@@ -236,6 +236,19 @@ fn only_the_store_writes_files() {
         }
     }
     assert_none("only the store writes files", &broken);
+}
+
+#[test]
+fn only_http_and_dns_open_connections() {
+    let words = ["TcpStream", "UdpSocket", "UnixStream", "lookup_host", "reqwest::Client"];
+    let mut broken = Vec::new();
+    let exempt = ["http", "dns"];
+    for source in production().iter().filter(|source| !exempt.contains(&source.module().as_str())) {
+        for word in words.iter().filter(|word| source.code().contains(**word)) {
+            broken.push(format!("{}: {word}", source.path.display()));
+        }
+    }
+    assert_none("only http and dns open connections", &broken);
 }
 
 #[test]

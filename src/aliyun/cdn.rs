@@ -190,7 +190,7 @@ static DESCRIBE_DOMAIN_CERTIFICATE_INFO: Api = Api {
     limit: Limit::PerSecond(100),
     timeout: READ_TIME,
 };
-static DESCRIBE_USER_DOMAINS: Api = Api {
+pub(super) static DESCRIBE_USER_DOMAINS: Api = Api {
     product: Product::Cdn,
     action: "DescribeUserDomains",
     limit: Limit::PerSecond(100),

@@ -160,7 +160,10 @@ fn what_was_good_once() {
         include_str!("testdata/sha1.pem"),
         &["a certificate of the chain is signed by ECDSA with SHA-1, which no browser trusts"],
     );
-    old_row(include_str!("testdata/rsa1024.pem"), &["the CDN serves no key of the kind RSA 1024"]);
+    old_row(
+        include_str!("testdata/rsa1024.pem"),
+        &["the CDN serves no key of the kind RSA with 1024 bits"],
+    );
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl World {
             tried: self.tried,
         };
         let served = self.served.clone().unwrap_or(Served::Off);
-        let memory = TargetMemory { taken: self.taken.clone(), last_error: None };
+        let memory = TargetMemory { taken: self.taken.clone(), ..TargetMemory::default() };
         let seen = Seen {
             lineages: [("a".to_owned(), seen)].into(),
             targets: [(target("cdn.example.com"), TargetSeen { served, memory })].into(),

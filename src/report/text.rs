@@ -118,6 +118,7 @@ fn certificate_line(end: &CertificateEnd) -> String {
 
 fn target_line(end: &TargetEnd) -> String {
     let proof = match end.proof {
+        Some(Proof::Edge) => ", served at the edge",
         Some(Proof::Readback) => ", read back",
         Some(Proof::Accepted) => ", accepted by the cloud",
         None => "",

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use crate::aliyun::{self, Account};
-use crate::cert::Cert;
+use crate::cert::{Cert, Leaf};
 use crate::config::{Target, Verify};
 use crate::look::OnDisk;
 use crate::plan::{
@@ -65,6 +65,9 @@ impl Run {
             return settled(self.failed(lineage, owned, error).await);
         }
         at.warning.into_iter().for_each(|warning| self.warn(warning));
+        if let Some(error) = at.error.filter(|error| error.kind == aliyun::Kind::Permission) {
+            self.warn_of_blindness(owned, &error);
+        }
         let (seen, leaf) = (at.seen, cert.leaf());
         self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&seen.served));
         let now = self.ground.clock.now();
@@ -73,13 +76,16 @@ impl Run {
                 let cert = cert.clone();
                 Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason }))
             }
-            Standing::InStep(proof) => settled(self.in_step(lineage, owned, &seen, proof).await),
-            Standing::Lagging { until } => settled(lagging(
-                lineage,
-                owned,
-                &seen,
-                &format!("accepted, not shown yet; from {} on it is uploaded again", minute(until)),
-            )),
+            Standing::InStep(proof) => {
+                let end = self.in_step(lineage, owned, &seen, proof).await;
+                settled(self.at_edge(owned, &seen, leaf, end).await)
+            }
+            Standing::Lagging { until } => {
+                let from = minute(until);
+                let why = format!("accepted, not shown yet; from {from} on it is uploaded again");
+                let end = lagging(lineage, owned, &seen, &why);
+                settled(self.at_edge(owned, &seen, leaf, end).await)
+            }
             Standing::Newer(newer) => settled(TargetEnd::new(
                 &lineage.name,
                 owned,
@@ -157,8 +163,8 @@ impl Run {
             verdict = readback => verdict,
         };
         match verdict {
-            Verdict::Proved(proof) => {
-                end.proof = Some(proof);
+            Verdict::Proved => {
+                end.proof = Some(Proof::Readback);
                 self.remember_shown(&owned.target).await;
             }
             Verdict::Blind(error) => {
@@ -173,7 +179,36 @@ impl Run {
                 end.reason = "accepted, not shown yet; the next run looks again".to_owned();
             }
         }
-        end
+        match &owned.verify {
+            Verify::Edge(at) => self.prove_at_edge(at, owned, out, end).await,
+            Verify::Readback | Verify::None => end,
+        }
+    }
+
+    /// A target that is in step by all else, as its edge shows it, where the edge is to be asked.
+    async fn at_edge(
+        &self,
+        owned: &Owned,
+        seen: &TargetSeen,
+        leaf: &Leaf,
+        end: TargetEnd,
+    ) -> TargetEnd {
+        match &owned.verify {
+            Verify::Edge(at) => self.watch_edge(at, owned, seen, leaf, end).await,
+            Verify::Readback | Verify::None => end,
+        }
+    }
+
+    /// Said once for an account: it is the same for all its CDN domains.
+    fn warn_of_blindness(&self, owned: &Owned, error: &aliyun::Error) {
+        if owned.verify == Verify::None {
+            return;
+        }
+        self.warn(format!(
+            "account `{}`: what its CDN domains serve may not be read back [{}]; what the cloud accepted must do\n\
+             help: grant `cdn:DescribeDomainCertificateInfo` on them to the RAM user, or write `verify = \"none\"`",
+            owned.target.aliyun, error.code
+        ));
     }
 
     /// Ends the walk to a target at the run's deadline, or when it is told to stop.
@@ -208,7 +243,9 @@ impl Run {
         proof: Proof,
     ) -> TargetEnd {
         let is_news = seen.memory.taken.as_ref().is_some_and(|taken| !taken.shown);
-        if proof == Proof::Readback && (is_news || seen.memory.last_error.is_some()) {
+        // What was wrong at the edge is over when the edge shows it.
+        let is_over = seen.memory.last_error.is_some() && !matches!(owned.verify, Verify::Edge(_));
+        if proof == Proof::Readback && (is_news || is_over) {
             self.remember_shown(&owned.target).await;
         }
         let mut end = TargetEnd::new(

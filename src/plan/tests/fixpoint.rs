@@ -81,7 +81,7 @@ proptest! {
         let mut seen = Seen {
             lineages: owned.iter().zip(lineages).map(|(lineage, seen)| (lineage.name.clone(), seen)).collect(),
             targets: names.iter().zip(targets).map(|(name, (served, taken))| {
-                (target(name), TargetSeen { served, memory: TargetMemory { taken, last_error: None } })
+                (target(name), TargetSeen { served, memory: TargetMemory { taken, ..TargetMemory::default() } })
             }).collect(),
         };
         let now = at(NOW);

@@ -36,6 +36,7 @@ pub use state::{Served, ZoneRecord};
 
 pub use crate::fault::{Ending, Fault};
 use crate::stage::Stage;
+pub(crate) use certificate::fingerprint;
 use state::State;
 pub(crate) use sts::{Credentials, instant};
 use txt::Sinks;

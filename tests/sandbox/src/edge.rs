@@ -49,6 +49,7 @@ pub struct Handshake {
 /// A running edge; it ends when it is dropped.
 pub struct Edge {
     addresses: Vec<SocketAddr>,
+    shows: Shows,
     handshakes: Arc<Mutex<Vec<Handshake>>>,
     stage: Option<Stage>,
 }
@@ -62,13 +63,22 @@ impl Edge {
         let listeners = (0..TRIES).find_map(|_| bind()).expect("a free port on both addresses");
         let addresses = listeners.iter().map(|one| one.local_addr().expect("an address")).collect();
         let handshakes = Arc::new(Mutex::new(Vec::new()));
+        let shows = Shows::default();
         let front = Front {
+            shows: Arc::clone(&shows),
             cloud: cloud.serving(),
             keys: Arc::new(Mutex::new(HashMap::new())),
             handshakes: Arc::clone(&handshakes),
         };
         let stage = Stage::open("edge", move || run(listeners, front));
-        Self { addresses, handshakes, stage: Some(stage) }
+        Self { addresses, shows, handshakes, stage: Some(stage) }
+    }
+
+    /// The next so many handshakes with this host name get this chain and key, whatever the cloud was given: an edge
+    /// that is late, or wrong.
+    pub fn show(&self, host: &str, pair: (&str, &str), times: usize) {
+        let pair = (pair.0.to_owned(), pair.1.to_owned());
+        self.shows.lock().expect("what is shown").insert(host.to_lowercase(), (times, pair));
     }
 
     /// Its addresses: 127.0.0.1 first, then ::1 where there is one.
@@ -97,11 +107,15 @@ impl Edge {
     }
 }
 
+/// By host name: for how many handshakes yet, and a chain and its key.
+type Shows = Arc<Mutex<HashMap<String, (usize, (String, String))>>>;
+
 /// What all connections share.
 #[derive(Clone)]
 struct Front {
     cloud: Serving,
-    /// Keys that were read before, by fingerprint.
+    shows: Shows,
+    /// Keys that were read before, by chain.
     keys: Arc<Mutex<HashMap<String, Arc<CertifiedKey>>>>,
     handshakes: Arc<Mutex<Vec<Handshake>>>,
 }
@@ -138,16 +152,29 @@ impl Front {
         handshake.domain.clone().unwrap_or_default()
     }
 
+    /// What the domain of this host name serves, or what it was told to show.
+    fn at(&self, host: &str) -> Option<(String, Served)> {
+        let (domain, served) = self.cloud.at(host)?;
+        let mut shows = self.shows.lock().expect("what is shown");
+        let Some((left, (chain, key))) = shows.get_mut(host).filter(|(left, _)| *left > 0) else {
+            return Some((domain, served));
+        };
+        *left -= 1;
+        let fingerprint = crate::cloud::fingerprint(chain).unwrap_or_default();
+        let (chain_pem, key_pem) = (chain.clone(), key.clone());
+        Some((domain, Served { chain_pem, key_pem, fingerprint, ..served }))
+    }
+
     fn key(&self, served: &Served) -> Option<Arc<CertifiedKey>> {
         let mut keys = self.keys.lock().expect("keys");
-        if let Some(key) = keys.get(&served.fingerprint) {
+        if let Some(key) = keys.get(&served.chain_pem) {
             return Some(Arc::clone(key));
         }
         let chain = CertificateDer::pem_slice_iter(served.chain_pem.as_bytes());
         let chain = chain.collect::<Result<Vec<_>, _>>().ok()?;
         let key = PrivateKeyDer::from_pem_slice(served.key_pem.as_bytes()).ok()?;
         let key = Arc::new(CertifiedKey::new(chain, any_supported_type(&key).ok()?));
-        keys.insert(served.fingerprint.clone(), Arc::clone(&key));
+        keys.insert(served.chain_pem.clone(), Arc::clone(&key));
         Some(key)
     }
 }
@@ -169,7 +196,7 @@ impl fmt::Debug for Choice {
 impl ResolvesServerCert for Choice {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_lowercase);
-        let serving = name.as_deref().and_then(|name| self.front.cloud.at(name));
+        let serving = name.as_deref().and_then(|name| self.front.at(name));
         let mut all = self.front.handshakes.lock().expect("handshakes");
         *self.place.lock().expect("a place") = Some(all.len());
         all.push(Handshake {

@@ -59,4 +59,7 @@ async fn the_name_decides() {
     assert_eq!(seen.iter().any(|one| one.ipv6), edge.addresses().len() == 2);
     cloud.set_served("cdn.example.test", "one", &wild, &wild_key);
     assert!(ask(edge.addresses()[0], &chain, "cdn.example.test").await.is_err());
+    edge.show("cdn.example.test", (&chain, &key), 1);
+    assert!(ask(edge.addresses()[0], &chain, "cdn.example.test").await.is_ok());
+    assert!(ask(edge.addresses()[0], &chain, "cdn.example.test").await.is_err());
 }
