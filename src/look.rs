@@ -115,8 +115,9 @@ fn unusable(error: &anyhow::Error) -> Unusable {
 /// Looks at what a target serves.
 pub async fn target(account: &Account, target: &Target, store: Option<&Store>) -> AtTarget {
     let (memory, warning) = remembered(target, store);
-    let (served, error) = served(account, target).await;
-    AtTarget { seen: TargetSeen { served, memory }, error, warning }
+    let (shown, error) = shown(account, target).await;
+    let ours = is_ours(&shown, target, &memory);
+    AtTarget { seen: TargetSeen { served: shown.served, memory, ours }, error, warning }
 }
 
 fn remembered(target: &Target, store: Option<&Store>) -> (TargetMemory, Option<String>) {
@@ -135,17 +136,37 @@ fn or_warning<T: Default>(remembered: anyhow::Result<T>) -> (T, Option<String>) 
 pub fn unasked(target: &Target, store: Option<&Store>, error: aliyun::Error) -> AtTarget {
     let (memory, warning) = remembered(target, store);
     let served = Served::Unknown(error.code.clone());
-    AtTarget { seen: TargetSeen { served, memory }, error: Some(error), warning }
+    AtTarget { seen: TargetSeen { served, memory, ours: false }, error: Some(error), warning }
 }
 
 /// What a target serves, by `DescribeDomainCertificateInfo`.
 pub async fn served(account: &Account, target: &Target) -> (Served, Option<aliyun::Error>) {
+    let (shown, error) = shown(account, target).await;
+    (shown.served, error)
+}
+
+/// What a target serves, and under which CertName.
+struct Shown {
+    served: Served,
+    cert_name: Option<String>,
+}
+
+/// Is it served under a name that we give to what this target serves, and does it cover the target?
+fn is_ours(shown: &Shown, target: &Target, memory: &TargetMemory) -> bool {
+    let (Served::Leaf(leaf), Some(name)) = (&shown.served, &shown.cert_name) else { return false };
+    let given = memory.taken.as_ref().is_some_and(|taken| taken.cert_name == *name);
+    let api_name = &target.domain.api_name;
+    leaf.covers(api_name) && (given || aliyun::cert_name(api_name) == *name)
+}
+
+async fn shown(account: &Account, target: &Target) -> (Shown, Option<aliyun::Error>) {
+    let nameless = |served| Shown { served, cert_name: None };
     let answer = match account.describe_domain_certificate_info(&target.domain.api_name).await {
         Ok(answer) => answer,
-        Err(error) => return (Served::Unknown(error.code.clone()), Some(error)),
+        Err(error) => return (nameless(Served::Unknown(error.code.clone())), Some(error)),
     };
     let Some(answer) = answer.filter(|answer| answer.status_on) else {
-        return (Served::Off, None);
+        return (nameless(Served::Off), None);
     };
     let served = match answer.certificate_pem.as_deref().map(|pem| Leaf::read(pem.as_bytes())) {
         Some(Ok(leaf)) => Served::Leaf(leaf),
@@ -154,7 +175,7 @@ pub async fn served(account: &Account, target: &Target) -> (Served, Option<aliyu
         }
         None => Served::Unknown("the cloud shows no certificate".to_owned()),
     };
-    (served, None)
+    (Shown { served, cert_name: answer.cert_name }, None)
 }
 
 /// The user whose files may be trusted beside root's.

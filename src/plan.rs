@@ -62,6 +62,8 @@ pub struct TargetSeen {
     pub served: Served,
     /// What is remembered.
     pub memory: TargetMemory,
+    /// It serves the target under a CertName that we give, and covers it.
+    pub ours: bool,
 }
 
 /// What a target serves.
@@ -241,7 +243,7 @@ pub fn standing(
         )),
         Served::Leaf(_) | Served::Off => taken
             .and_then(|taken| lagging(taken, &target.served, now))
-            .unwrap_or_else(|| out_of_step(wanted, &memory.succession, &target.served, now)),
+            .unwrap_or_else(|| out_of_step(leaf, &memory.succession, target, now)),
     }
 }
 
@@ -375,21 +377,31 @@ fn lagging(taken: &Taken, served: &Served, now: Timestamp) -> Option<Standing> {
     may_come.then_some(Standing::Lagging { until })
 }
 
+/// What stands under our name and is not known here was uploaded by a store that is ahead: another host's, or this one
+/// before a backup was restored. No succession tells which is newer, so their beginnings must; but only while what
+/// is served is good for long, so that it blocks nothing that is needed.
+fn is_later(served: &Leaf, leaf: &Leaf, now: Timestamp) -> bool {
+    served.not_before > leaf.not_before && lives_on(served.not_before, served.not_after, now)
+}
+
 fn out_of_step(
-    wanted: Fingerprint,
+    leaf: &Leaf,
     succession: &[Fingerprint],
-    served: &Served,
+    target: &TargetSeen,
     now: Timestamp,
 ) -> Standing {
-    let Served::Leaf(served) = served else {
+    let Served::Leaf(served) = &target.served else {
         return Standing::OutOfStep("HTTPS off until now".to_owned());
     };
     if served.not_after <= now {
         return Standing::OutOfStep(format!("what it serves expired at {}", served.not_after));
     }
     let place = |fingerprint| succession.iter().position(|one| *one == fingerprint);
-    match (place(served.fingerprint), place(wanted)) {
+    match (place(served.fingerprint), place(leaf.fingerprint)) {
         (Some(theirs), Some(ours)) if theirs > ours => Standing::Newer(served.fingerprint),
+        (None, _) if target.ours && is_later(served, leaf, now) => {
+            Standing::Newer(served.fingerprint)
+        }
         (Some(_), _) => Standing::OutOfStep(format!(
             "it serves the earlier certificate {}, until {}",
             served.fingerprint.short(),

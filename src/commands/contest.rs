@@ -92,7 +92,7 @@ async fn losers(
         if losers.is_empty() && has_delivered(run, claim, target) {
             return losers;
         }
-        match why_not(run, claim, target).await {
+        match why_not(run, claim, target, &rivals(claims, claimants, claim)).await {
             None => return losers,
             Some(why) => losers.push((*place, why)),
         }
@@ -100,23 +100,46 @@ async fn losers(
     Vec::new()
 }
 
+/// The other claims of these.
+fn rivals<'a>(claims: &'a [Claim], claimants: &[usize], claim: &Claim) -> Vec<&'a Claim> {
+    claimants.iter().map(|place| &claims[*place]).filter(|rival| *rival != claim).collect()
+}
+
 /// The target has last taken a certificate of this claim's lineage.
 fn has_delivered(run: &Run, claim: &Claim, target: &Target) -> bool {
     let Some(store) = &run.store else { return false };
     let taken = store.target(target).ok().and_then(|memory| memory.taken);
+    taken.is_some_and(|taken| succession(run, claim).contains(&taken.fingerprint))
+}
+
+/// The Certs of this claim's lineage, the newest last.
+fn succession(run: &Run, claim: &Claim) -> Vec<Fingerprint> {
     let of_config =
         run.config.certificates.iter().find(|one| one.source.as_ref() == Some(&claim.source));
     let memory = of_config
         .map_or_else(|| claim_memory(&claim.client, &claim.source), |one| one.name.clone());
-    let succession: Vec<Fingerprint> =
-        store.lineage(&memory).map(|memory| memory.succession).unwrap_or_default();
-    taken.is_some_and(|taken| succession.contains(&taken.fingerprint))
+    let memory = run.store.as_ref().and_then(|store| store.lineage(&memory).ok());
+    memory.map(|memory| memory.succession).unwrap_or_default()
+}
+
+/// A folder of old files, a backup or a copy: the claim whose lineage has gone on from this Cert.
+fn overtaken_by<'a>(run: &Run, leaf: Fingerprint, rivals: &[&'a Claim]) -> Option<&'a Claim> {
+    let has_gone_on = |rival: &&&Claim| {
+        let succession = succession(run, rival);
+        succession
+            .split_last()
+            .is_some_and(|(newest, before)| *newest != leaf && before.contains(&leaf))
+    };
+    rivals.iter().find(has_gone_on).copied()
 }
 
 /// Why the claim's certificate cannot go onto the target, as things are.
-async fn why_not(run: &Run, claim: &Claim, target: &Target) -> Option<String> {
+async fn why_not(run: &Run, claim: &Claim, target: &Target, rivals: &[&Claim]) -> Option<String> {
     let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
     let Ok(Some(cert)) = read else { return Some("its files cannot be used".to_owned()) };
     let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
-    faults.first().map(ToString::to_string)
+    faults.first().map(ToString::to_string).or_else(|| {
+        let newer = overtaken_by(run, cert.leaf().fingerprint, rivals)?;
+        Some(format!("its certificate is older than the newest of {}", newer.source.display()))
+    })
 }

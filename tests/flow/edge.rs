@@ -2,9 +2,11 @@
 
 use certferry_sandbox::cloud::{Cloud, Domain, Lag, Seed};
 use certferry_sandbox::edge::Edge;
+use certferry_sandbox::world::Certificate;
 use serde_json::Value;
 
 use crate::house::{House, Leaf, fingerprint};
+use crate::issuing::Town;
 
 const CDN: &str = "cdn.example.test";
 
@@ -224,4 +226,28 @@ fn the_cname_is_where_the_edge_is() {
         "its CNAME is not known: Forbidden.RAM",
         true,
     );
+}
+
+#[test]
+fn a_chain_that_clients_do_not_take_is_told() {
+    let certificate = Certificate::new(&["example.test", "*.example.test"], &[CDN]);
+    let town = Town::new(|seed| seed.certificates = vec![certificate]);
+    let edge = &town.world.edge;
+    let deploy = format!("domains = [\"{CDN}\"]\n");
+    let more = format!("{deploy}verify = \"edge\"\nedge = \"127.0.0.1:{}\"\n", edge.port());
+    town.edit(&deploy, &more);
+    let end = |code: i32| {
+        let ended = town.run("renew --json");
+        assert_eq!(ended.code, code, "{}", ended.all());
+        ended.json()["targets"][0].clone()
+    };
+    let first = end(0);
+    assert_eq!([&first["outcome"], &first["proof"]], ["deployed", "edge"], "{first:#}");
+    let served = town.world.cloud.served(CDN).unwrap();
+    let leaf = pem::parse_many(&served.chain_pem).unwrap().remove(0);
+    edge.show(CDN, (&pem::encode(&leaf), &served.key_pem), EVER);
+    let second = end(1);
+    assert_eq!([&second["outcome"], &second["proof"]], ["waiting", "readback"], "{second:#}");
+    let reason = second["reason"].as_str().unwrap();
+    assert!(reason.contains("serves it wrongly: the chain is incomplete"), "{second:#}");
 }

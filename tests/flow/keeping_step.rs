@@ -154,6 +154,12 @@ fn without_permission_to_read_the_store_remembers() {
         "{second:#}"
     );
     assert_eq!(house.uploads(), 2, "deployed once each");
+    let warnings = second["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "once for the account: {second:#}");
+    assert!(warnings[0].as_str().unwrap().contains("cdn:DescribeDomainCertificateInfo"));
+    house.config.push_str("verify = \"none\"\n");
+    let third = house.run("renew --json").json();
+    assert_eq!(third["warnings"], serde_json::json!([]), "nobody asked for it");
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod hooks;
 mod house;
 mod issuing;
 mod keeping_step;
+mod older;
 mod terminal;

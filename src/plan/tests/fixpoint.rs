@@ -71,7 +71,7 @@ proptest! {
     #[test]
     fn the_plan_of_a_world_in_which_it_was_carried_out_is_empty(
         lineages in proptest::collection::vec(any_lineage(), 3),
-        targets in proptest::collection::vec((any_served(), any_taken()), 4),
+        targets in proptest::collection::vec((any_served(), any_taken(), any::<bool>()), 4),
         claimed in proptest::collection::vec((0_usize..4, 0_i64..3, 0_usize..2), 0..4),
     ) {
         let names = ["t0.com", "t1.com", "t2.com", "t3.com"];
@@ -80,8 +80,8 @@ proptest! {
         let owned = ownership(&config, &claims).lineages;
         let mut seen = Seen {
             lineages: owned.iter().zip(lineages).map(|(lineage, seen)| (lineage.name.clone(), seen)).collect(),
-            targets: names.iter().zip(targets).map(|(name, (served, taken))| {
-                (target(name), TargetSeen { served, memory: TargetMemory { taken, ..TargetMemory::default() } })
+            targets: names.iter().zip(targets).map(|(name, (served, taken, ours))| {
+                (target(name), TargetSeen { served, memory: TargetMemory { taken, ..TargetMemory::default() }, ours })
             }).collect(),
         };
         let now = at(NOW);
