@@ -114,3 +114,31 @@ impl ServerCertVerifier for Witness {
         self.0.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_left() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let patience = Duration::from_millis(50);
+        let shown = served(address, "cdn.example.com", patience).await;
+        assert_eq!(shown, Err("no TLS within 50ms".to_owned()));
+        let shown = served(address, "no name", patience).await;
+        assert!(shown.is_err_and(|why| why.contains("name")));
+    }
+
+    #[tokio::test]
+    async fn an_address_is_its_own() {
+        let patience = Duration::from_secs(60);
+        for (host, want) in [("127.0.0.1", "127.0.0.1:7"), ("::1", "[::1]:7")] {
+            assert_eq!(addresses(host, 7, patience).await.unwrap(), [want.parse().unwrap()]);
+        }
+        let named = addresses("localhost", 7, patience).await.unwrap();
+        assert!(named.iter().all(|address| address.ip().is_loopback()), "{named:?}");
+    }
+}

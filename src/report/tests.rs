@@ -101,6 +101,25 @@ fn waiting_is_well_while_something_holds() {
 }
 
 #[test]
+fn an_upload_and_how_it_is_known() {
+    let check = |proof, attempts, outcome, changed, says: &str| {
+        let end = TargetEnd { proof, attempts, ..end(outcome) };
+        let report = report(vec![certificate(CertOutcome::Kept)], vec![end]);
+        assert_eq!(report.changed, changed, "{says}");
+        let shown = report.text() + &report.errors();
+        assert!(shown.contains(says), "{shown} is not {says}");
+    };
+    use TargetOutcome::{Deployed, Unchanged, Waiting};
+    check(Some(Proof::Edge), 1, Deployed, true, "deployed, served at the edge; because");
+    check(Some(Proof::Readback), 1, Deployed, true, "deployed, read back");
+    check(Some(Proof::Accepted), 1, Deployed, true, "deployed, accepted by the cloud");
+    check(Some(Proof::Edge), 0, Unchanged, false, "in step, served at the edge");
+    check(Some(Proof::Readback), 1, Waiting, true, "because");
+    check(Some(Proof::Readback), 0, Waiting, false, "because");
+    check(None, 3, Waiting, false, "because");
+}
+
+#[test]
 fn what_a_timer_finishes_is_no_error() {
     let waiting =
         TargetEnd { error: error(""), meanwhile: Meanwhile::Timer, ..end(TargetOutcome::Waiting) };

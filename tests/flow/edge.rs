@@ -180,6 +180,16 @@ fn an_edge_that_does_not_know_the_domain_is_told() {
 }
 
 #[test]
+fn a_certificate_without_its_key_proves_nothing() {
+    let (mut house, edge) = at_the_edge();
+    let (_, other) = house.make(&Leaf::new());
+    edge.show(CDN, (&house.read("live/a/fullchain.pem"), &other), EVER);
+    let end = hook(&mut house);
+    assert_eq!(end["proof"], "readback", "{end:#}");
+    assert!(end["reason"].as_str().unwrap().contains("BadSignature"), "{end:#}");
+}
+
+#[test]
 fn without_permission_to_read_back_the_edge_proves() {
     let (house, _edge) = at_the_edge();
     house.cloud.account(crate::house::KEY_ID, |account| {

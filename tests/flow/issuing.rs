@@ -14,7 +14,7 @@ use crate::house::Ended;
 pub(crate) struct Town {
     pub(crate) world: World,
     folder: TempDir,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 impl Town {
