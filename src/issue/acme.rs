@@ -128,10 +128,8 @@ impl Ca {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
         let answer = self.http.send(request, TIMEOUT).await;
         let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
-        let heard = Heard {
-            status: answer.status,
-            retry_at: retry_at(&answer.headers, self.clock.now()),
-        };
+        let heard =
+            Heard { status: answer.status, retry_at: retry_at(&answer.headers, self.clock.now()) };
         Ok((answer, heard))
     }
 }

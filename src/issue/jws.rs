@@ -4,9 +4,7 @@ use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderValue, Method};
 use anyhow::anyhow;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use instant_acme::{Error, Problem};
@@ -86,8 +84,8 @@ impl AccountKey {
     /// A flattened JWS. No payload is POST-as-GET's (RFC 8555, 6.3).
     pub(super) fn sign(&self, protected: &Value, payload: Option<&Value>) -> anyhow::Result<Value> {
         let protected = URL_SAFE_NO_PAD.encode(protected.to_string());
-        let payload = payload
-            .map_or_else(String::new, |payload| URL_SAFE_NO_PAD.encode(payload.to_string()));
+        let payload =
+            payload.map_or_else(String::new, |payload| URL_SAFE_NO_PAD.encode(payload.to_string()));
         let input = format!("{protected}.{payload}");
         let signature = self
             .pair
@@ -130,8 +128,7 @@ impl Line {
         payload: Option<&Value>,
     ) -> Result<Answer, Error> {
         let nonce = self.nonce().await?;
-        let protected =
-            json!({"alg": "ES256", "kid": signer.account, "nonce": nonce, "url": url});
+        let protected = json!({"alg": "ES256", "kid": signer.account, "nonce": nonce, "url": url});
         let body = signer.key.sign(&protected, payload).map_err(|error| other(error.into()))?;
         let mut request = Request::new(Method::POST, parsed(url)?);
         request
@@ -189,7 +186,7 @@ mod tests {
         let kept: Kept = serde_json::from_str(&json).unwrap();
         assert_eq!(kept.id, "https://ca.test/account/1");
         assert_eq!(kept.key().unwrap().jwk(), key.jwk());
-        serde_json::from_str::<instant_acme::AccountCredentials>(&json).unwrap();
+        assert!(serde_json::from_str::<instant_acme::AccountCredentials>(&json).is_ok());
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Held {
             answer.map_err(|error| refusal::of_account(doing, error, self.line.heard()))?;
         let Document { status, contact } = serde_json::from_slice(&answer.body)
             .map_err(|error| anyhow!("the CA describes the account in no way we know: {error}"))?;
-        let mail = |url: String| url.strip_prefix("mailto:").map_or(url.clone(), str::to_owned);
+        let mail = |url: String| url.trim_start_matches("mailto:").to_owned();
         Ok(Registered {
             url: self.url.clone(),
             status,
