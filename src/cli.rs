@@ -77,6 +77,10 @@ pub enum Command {
     Status(Status),
     /// Drop what a hook asked to keep in step
     Forget(Forget),
+    /// Revoke a certificate that certferry has obtained; it is due at once
+    Revoke(Revoke),
+    /// The account at the CA: show it, change its contact or key, end it
+    Account(Account),
 }
 
 /// `renew`.
@@ -165,6 +169,59 @@ pub struct Forget {
     pub domain: Option<String>,
 }
 
+/// `revoke`.
+#[derive(Args, Clone, Debug)]
+pub struct Revoke {
+    /// The certificate, as `status` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Why
+    #[arg(long, value_name = "R", value_enum)]
+    pub reason: Option<Reason>,
+}
+
+/// Reasons that a subscriber may give (RFC 5280, 5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reason {
+    /// None in particular
+    Unspecified,
+    /// Somebody else may have the key
+    #[value(alias = "keyCompromise")]
+    KeyCompromise,
+    /// The names belong to another organization now
+    #[value(alias = "affiliationChanged")]
+    AffiliationChanged,
+    /// Another certificate has taken its place
+    Superseded,
+    /// The names are no longer in use
+    #[value(alias = "cessationOfOperation")]
+    CessationOfOperation,
+}
+
+/// `account`.
+#[derive(Args, Clone, Debug)]
+pub struct Account {
+    /// What to do with it
+    #[command(subcommand)]
+    pub act: AccountAct,
+    /// The account as one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What can be done with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum AccountAct {
+    /// Its URL, state and contact, as the CA has them
+    Show,
+    /// Tell the CA the configuration's `contact`
+    Update,
+    /// Give it a new key; orders under way are waited for
+    Rollover,
+    /// End it for good; the next renewal registers a new one
+    Deactivate,
+}
+
 impl Hook {
     /// Seconds after which a hook ends: the clients that have a time limit of their own give two minutes.
     pub const DEADLINE: u64 = 100;
@@ -180,7 +237,8 @@ impl Command {
             Self::Hook(flags) => flags.json,
             Self::Deploy(flags) => flags.json,
             Self::Status(flags) => flags.json,
-            Self::Forget(_) => false,
+            Self::Account(flags) => flags.json,
+            Self::Forget(_) | Self::Revoke(_) => false,
         }
     }
 }

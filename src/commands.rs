@@ -11,6 +11,7 @@ use crate::run::{Run, default_store, read_at_most};
 use crate::store::Store;
 use crate::told;
 
+mod account;
 mod claims;
 mod contest;
 mod deploy;
@@ -18,6 +19,7 @@ mod forget;
 mod hook;
 mod plan;
 mod renew;
+mod revoke;
 mod status;
 
 /// Where the configuration is, unless somebody says otherwise.
@@ -65,6 +67,8 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
+        Command::Revoke(flags) => revoke::run(flags, &global, ground).await,
+        Command::Account(flags) => account::run(flags, &global, ground).await,
     };
     ended.unwrap_or_else(|refusal| Ended::refused(refusal, Form::from(command.json())))
 }

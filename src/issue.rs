@@ -2,10 +2,12 @@
 
 mod account;
 mod acme;
+mod jws;
 mod key;
 mod ladder;
 mod order;
 mod refusal;
+mod registered;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,10 +24,12 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::journal::{Failures, asked};
 use crate::secret::Redactor;
-use crate::store::Store;
+use crate::store::{Lock, LockError, Store, Wait};
 use crate::told;
 
 pub use self::ladder::after;
+pub use self::registered::Registered;
+pub use instant_acme::RevocationReason;
 
 /// Issues certificates from the CA of a configuration. Several at once share the directory and the account.
 pub struct Issuer {
@@ -79,6 +83,7 @@ impl Issuer {
     pub async fn issue(&self, certificate: &Certificate) -> Result<Cert, Failure> {
         let asked = asked(&self.acme, certificate);
         self.check_retry_after(certificate).await?;
+        let _share = self.share_account().await?;
         let issued = order::Job::new(self, certificate, &asked).run().await;
         match issued {
             Err(failure) if !failure.stopped => {
@@ -96,6 +101,16 @@ impl Issuer {
     /// The journal cannot be read.
     pub async fn repair(&self, lineages: &BTreeSet<&str>) -> anyhow::Result<Vec<String>> {
         self.prover.repair(lineages).await
+    }
+
+    /// The account's key stays as it is while something is ordered with it.
+    async fn share_account(&self) -> Result<Lock, Failure> {
+        let wait = Wait { until: None, stop: &self.ground.stop, say: &self.ground.say };
+        let share = self.store.share_account(&self.acme.directory, wait).await;
+        share.map_err(|error| match error {
+            LockError::Stopped => Failure::stopped(),
+            LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
+        })
     }
 
     /// Another run may have heard it since the plan was made.

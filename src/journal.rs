@@ -20,6 +20,17 @@ pub struct LineageMemory {
     pub failures: Option<Failures>,
     /// An order under way.
     pub order: Option<Order>,
+    /// Certs that were revoked, among those of the succession.
+    pub revoked: Vec<Fingerprint>,
+}
+
+impl LineageMemory {
+    /// A Cert that counts no more.
+    pub fn revoke(&mut self, fingerprint: Fingerprint) {
+        if !self.revoked.contains(&fingerprint) {
+            self.revoked.push(fingerprint);
+        }
+    }
 }
 
 /// Issuing that failed, and when it may be tried again.

@@ -233,7 +233,10 @@ impl Run {
     }
 
     /// Opened by the first who issues.
-    fn issuer(&self) -> anyhow::Result<&Issuer> {
+    ///
+    /// # Errors
+    /// There is no store; the CA's root cannot be read.
+    pub fn issuer(&self) -> anyhow::Result<&Issuer> {
         if let Some(issuer) = self.issuer.get() {
             return Ok(issuer);
         }

@@ -33,6 +33,7 @@ impl Issuer {
     pub(super) async fn session(&self) -> Result<Session, Failure> {
         let ca = self.ca().await?;
         let mut refused = self.registering.lock().await;
+        self.settle_next(&ca).await?;
         match self.stored_account(&ca).await? {
             Some(json) => self.restore(&ca, &json).await,
             None => self.register_once(&ca, &mut refused).await,
@@ -56,7 +57,7 @@ impl Issuer {
         self.register_once(ca, &mut refused).await
     }
 
-    async fn stored_account(&self, ca: &Ca) -> anyhow::Result<Option<SecretString>> {
+    pub(super) async fn stored_account(&self, ca: &Ca) -> anyhow::Result<Option<SecretString>> {
         let directory = ca.directory().to_owned();
         on_disk(&self.store, move |store| store.account(&directory)).await
     }
@@ -154,7 +155,7 @@ fn hmac_key(text: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     )
 }
 
-fn damaged(directory: &str, error: &serde_json::Error) -> anyhow::Error {
+pub(super) fn damaged(directory: &str, error: &serde_json::Error) -> anyhow::Error {
     // The parser's text may quote the file, which holds the key: only where it is wrong is said.
     anyhow!(
         "the stored account for {directory} is damaged at line {}, column {}\nhelp: move its account.json away; a new account is \

@@ -29,7 +29,17 @@ pub(super) struct Ca {
     directory: String,
     page: Answer,
     meta: Meta,
+    urls: Urls,
     clock: Clock,
+}
+
+/// The directory's URLs that we call ourselves.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Urls {
+    pub(super) new_nonce: String,
+    #[serde(default)]
+    pub(super) key_change: Option<String>,
 }
 
 /// `meta` of a directory (RFC 8555, 7.1.1; draft-ietf-acme-profiles), as far as we ask for it.
@@ -66,6 +76,8 @@ struct Unusable(String);
 struct Directory {
     #[serde(rename = "newOrder")]
     _new_order: String,
+    #[serde(flatten)]
+    urls: Urls,
     #[serde(default)]
     meta: Meta,
 }
@@ -91,20 +103,34 @@ impl Ca {
         })?;
         judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
         compare_clocks(&page.headers, clock.now())?;
-        let Directory { meta, .. } = serde_json::from_slice(&page.body).map_err(|error| {
+        let Directory { meta, urls, .. } = serde_json::from_slice(&page.body).map_err(|error| {
             anyhow!(
                 "{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]"
             )
         })?;
-        Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, clock }))
+        Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, urls, clock }))
     }
 
     pub(super) fn meta(&self) -> &Meta {
         &self.meta
     }
 
+    pub(super) fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
     pub(super) fn directory(&self) -> &str {
         &self.directory
+    }
+
+    /// One exchange, by our name; the answer is an ACME server's.
+    async fn exchange(&self, mut request: Request) -> Result<(Answer, Heard), Error> {
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
+        let answer = self.http.send(request, TIMEOUT).await;
+        let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
+        let heard =
+            Heard { status: answer.status, retry_at: retry_at(&answer.headers, self.clock.now()) };
+        Ok((answer, heard))
     }
 }
 
@@ -133,14 +159,15 @@ impl Line {
         if request.method() == Method::GET && request.uri() == self.ca.directory.as_str() {
             return response(self.ca.page.clone());
         }
-        let answer = self.ca.http.send(ours(request).await?, TIMEOUT).await;
-        let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Heard {
-            status: answer.status,
-            retry_at: retry_at(&answer.headers, self.ca.clock.now()),
-        };
+        response(self.hear(ours(request).await?).await?)
+    }
+
+    /// One exchange, whose answer is remembered.
+    pub(super) async fn hear(&self, request: Request) -> Result<Answer, Error> {
+        let (answer, heard) = self.ca.exchange(request).await?;
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         judge(&answer).map_err(|unusable| Error::Other(Box::new(unusable)))?;
-        response(answer)
+        Ok(answer)
     }
 }
 
@@ -178,14 +205,13 @@ pub(super) async fn patient<T>(
     call().await
 }
 
-/// The request as our client sends it: by our name, with a body that may be sent again on a new connection.
+/// The request as our client sends it, with a body that may be sent again on a new connection.
 async fn ours(request: ::http::Request<BodyWrapper<Bytes>>) -> Result<Request, Error> {
     let (parts, body) = request.into_parts();
     let url = Url::parse(&parts.uri.to_string()).map_err(|error| Error::Other(Box::new(error)))?;
     let Ok(body) = body.collect().await;
     let mut ours = Request::new(parts.method, url);
     *ours.headers_mut() = parts.headers;
-    ours.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
     *ours.body_mut() = Some(body.to_bytes().into());
     Ok(ours)
 }

@@ -232,6 +232,9 @@ impl Job<'_> {
         let (name, kind, reuse) = (name.clone(), *key_type, *reuse_key);
         on_disk(&self.issuer.store, move |store| {
             let live = if reuse { store.live(&name)? } else { None };
+            // Whoever revokes may fear for the key.
+            let revoked = store.lineage(&name)?.revoked;
+            let live = live.filter(|cert| !revoked.contains(&cert.leaf().fingerprint));
             let kept = live.map(|cert| cert.key().clone()).filter(|key| key::is_of(kind, key));
             let key = kept.map_or_else(|| key::generate(kind), Ok)?;
             Ok((store.begin_version(&name, &key)?, key))

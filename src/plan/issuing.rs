@@ -43,6 +43,9 @@ fn reason(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) 
     if let Some(change) = request_changed(lineage, seen, leaf) {
         return Some(change);
     }
+    if seen.memory.revoked.contains(&leaf.fingerprint) {
+        return Some("it was revoked".to_owned());
+    }
     if asked.forces(&lineage.name) {
         return Some("asked for by --force".to_owned());
     }

@@ -86,6 +86,7 @@ struct World {
     was_asked: Option<&'static str>,
     order: bool,
     ours: bool,
+    revoked: &'static [u8],
 }
 
 impl World {
@@ -102,6 +103,7 @@ impl World {
                 asked: "what is asked".to_owned(),
                 version: 2,
             }),
+            revoked: self.revoked.iter().map(|n| Fingerprint::of(&[*n])).collect(),
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
@@ -231,6 +233,16 @@ fn what_was_asked_for_decides() {
         "another CA",
         World { leaf: Some(leaf(1, 60)), was_asked: Some("from staging"), ..World::default() },
         &["Issue the configuration asks for another", "Deploy"],
+    );
+    check(
+        "revoked",
+        World { leaf: Some(leaf(1, 60)), revoked: &[1], ..World::default() },
+        &["Issue it was revoked", "Deploy"],
+    );
+    check(
+        "revoked and followed",
+        World { leaf: Some(leaf(2, 60)), revoked: &[1], ..World::default() },
+        &[off],
     );
     check(
         "a killed order",

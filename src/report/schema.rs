@@ -24,6 +24,19 @@ struct Step {
     not_before: Option<String>,
 }
 
+/// The answer of `account --json`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "a shape, never a value")]
+struct Account {
+    schema: u32,
+    directory: String,
+    url: String,
+    status: String,
+    contact: Vec<String>,
+    thumbprint: String,
+    file: String,
+}
+
 fn check(name: &str, schema: &Schema) {
     let file = format!("{}/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
@@ -39,4 +52,5 @@ fn schemas_are_kept() {
     check("report", &schema_for!(Report));
     check("status", &schema_for!(Status));
     check("plan", &schema_for!(Plan));
+    check("account", &schema_for!(Account));
 }

@@ -1,6 +1,7 @@
-//! ACME accounts: `acme/HOST/account.json`, one for each directory. Each holds the account's private key.
+//! ACME accounts: `acme/HOST/account.json`, one for each directory. Each holds the account's private key. While that
+//! changes, `next.json` beside it holds the key that may already count.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use reqwest::Url;
@@ -17,7 +18,18 @@ impl Store {
     /// Others may read the file. The disk refuses. The file was damaged: it has been set aside, and the next call
     /// finds none.
     pub fn account(&self, directory: &str) -> anyhow::Result<Option<SecretString>> {
-        let path = self.account_path(directory)?;
+        self.read_account(self.account_path(directory)?)
+    }
+
+    /// The account with the key that was to replace its own, if a change of keys was begun and not ended.
+    ///
+    /// # Errors
+    /// As [`Store::account`].
+    pub fn next_account(&self, directory: &str) -> anyhow::Result<Option<SecretString>> {
+        self.read_account(self.next_path(directory)?)
+    }
+
+    fn read_account(&self, path: PathBuf) -> anyhow::Result<Option<SecretString>> {
         let Some(facts) = files::facts_of(&path)? else {
             return Ok(None);
         };
@@ -36,7 +48,7 @@ impl Store {
             Ok(text) => Ok(Some(text)),
             Err(why) => match self.damaged(&path, &content, &why)? {
                 Some(said) => bail!(said),
-                None => self.account(directory),
+                None => self.read_account(path),
             },
         }
     }
@@ -46,22 +58,72 @@ impl Store {
     /// # Errors
     /// The disk refuses.
     pub fn save_account(&self, directory: &str, json: &SecretString) -> anyhow::Result<()> {
+        self.write_account(&self.account_path(directory)?, json)
+    }
+
+    /// Remembers the account (JSON) with the key that is about to replace its own.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn save_next_account(&self, directory: &str, json: &SecretString) -> anyhow::Result<()> {
+        self.write_account(&self.next_path(directory)?, json)
+    }
+
+    /// The next account's key counts: it takes the place of the old one by one rename.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn adopt_next_account(&self, directory: &str) -> anyhow::Result<()> {
         self.writable()?;
-        let path = self.account_path(directory)?;
+        files::rename(&self.next_path(directory)?, &self.account_path(directory)?)
+    }
+
+    /// The next account's key does not count and never will.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn drop_next_account(&self, directory: &str) -> anyhow::Result<()> {
+        self.writable()?;
+        files::remove(&self.next_path(directory)?)
+    }
+
+    /// Forgets the account at the CA with this directory URL: it has ended.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn drop_account(&self, directory: &str) -> anyhow::Result<()> {
+        self.writable()?;
+        files::remove(&self.account_path(directory)?)
+    }
+
+    /// Where the account at the CA with this directory URL is kept.
+    ///
+    /// # Errors
+    /// It is no URL.
+    pub fn account_path(&self, directory: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.account_folder(directory)?.join("account.json"))
+    }
+
+    fn next_path(&self, directory: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.account_folder(directory)?.join("next.json"))
+    }
+
+    fn account_folder(&self, directory: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.root.join("acme").join(folder_for(directory)?))
+    }
+
+    fn write_account(&self, path: &Path, json: &SecretString) -> anyhow::Result<()> {
+        self.writable()?;
         if let Some(folder) = path.parent() {
             files::make_folder(folder)?;
         }
-        files::write(&path, json.expose_secret().as_bytes())
-    }
-
-    fn account_path(&self, directory: &str) -> anyhow::Result<PathBuf> {
-        Ok(self.root.join("acme").join(folder_for(directory)?).join("account.json"))
+        files::write(path, json.expose_secret().as_bytes())
     }
 }
 
 /// Host, port if it is not the scheme's own, and 8 hex digits of the whole URL's digest: two directories of one host
 /// are two CAs.
-fn folder_for(directory: &str) -> anyhow::Result<String> {
+pub(super) fn folder_for(directory: &str) -> anyhow::Result<String> {
     let url = Url::parse(directory)
         .with_context(|| format!("the ACME directory {} is no URL", names::quoted(directory)))?;
     let host = url.host_str().unwrap_or("none");
@@ -103,6 +165,26 @@ mod tests {
         }
         assert!(store.account("HTTPS://CA.example:443/dir").unwrap().is_some(), "the same URL");
         store.account("no url").unwrap_err();
+    }
+
+    #[test]
+    fn a_next_key_waits_beside_the_old_one_until_it_counts() {
+        let (_top, store) = store();
+        let read = |found: anyhow::Result<Option<SecretString>>| {
+            found.unwrap().map(|json| json.expose_secret().to_owned())
+        };
+        store.save_account(CA, &"1".into()).unwrap();
+        store.save_next_account(CA, &"2".into()).unwrap();
+        let both = (read(store.account(CA)), read(store.next_account(CA)));
+        assert_eq!(both, (Some("1".to_owned()), Some("2".to_owned())));
+        store.drop_next_account(CA).unwrap();
+        assert_eq!(read(store.next_account(CA)), None);
+        store.save_next_account(CA, &"3".into()).unwrap();
+        store.adopt_next_account(CA).unwrap();
+        let both = (read(store.account(CA)), read(store.next_account(CA)));
+        assert_eq!(both, (Some("3".to_owned()), None));
+        store.drop_account(CA).unwrap();
+        assert_eq!(read(store.account(CA)), None);
     }
 
     #[test]

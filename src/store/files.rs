@@ -61,6 +61,14 @@ pub(super) fn point(link: &Path, target: &Path) -> anyhow::Result<()> {
     point_whole(link, target).map_err(|error| failed("move the link", link, &error))
 }
 
+/// Gives a file the name of another, in whose place it comes; durable when this returns.
+///
+/// # Errors
+/// The disk refuses; both are then as they were.
+pub(super) fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
+    rename_whole(from, to).map_err(|error| failed("rename", from, &error))
+}
+
 /// Reads a file of at most [`LIMIT`] bytes; none where there is none.
 ///
 /// # Errors
@@ -204,6 +212,13 @@ fn point_whole(link: &Path, target: &Path) -> io::Result<()> {
     temporary.persist(link).map_err(|error| error.error)?;
     step()?;
     sync_folder(folder)
+}
+
+fn rename_whole(from: &Path, to: &Path) -> io::Result<()> {
+    step()?;
+    std::fs::rename(from, to)?;
+    step()?;
+    sync_folder(folder_of(to))
 }
 
 fn remove_durably(path: &Path) -> io::Result<()> {

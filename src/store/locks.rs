@@ -15,7 +15,7 @@ use anyhow::bail;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, files, names};
+use super::{Store, account, files, names};
 use crate::config::Target;
 use crate::ground::Say;
 
@@ -89,6 +89,28 @@ impl Store {
         self.lock(path, &purpose, wait).await
     }
 
+    /// A share of the lock of the account at this directory: held while something is ordered with it.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub async fn share_account(&self, directory: &str, wait: Wait<'_>) -> Result<Lock, LockError> {
+        let path = self.account_lock(directory).map_err(LockError::Io)?;
+        self.lock_by(try_share, path, "ordering", wait).await
+    }
+
+    /// The lock of the account at this directory, alone: held while its key changes or it ends.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub async fn lock_account(&self, directory: &str, wait: Wait<'_>) -> Result<Lock, LockError> {
+        let path = self.account_lock(directory).map_err(LockError::Io)?;
+        self.lock(path, "changing the account", wait).await
+    }
+
+    fn account_lock(&self, directory: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.locks().join(format!("account-{}.lock", account::folder_for(directory)?)))
+    }
+
     /// The store's own lock, for a change that reads and writes. Blocks, as its holder needs milliseconds.
     pub(super) fn lock_store(&self) -> anyhow::Result<Lock> {
         let path = self.locks().join("store.lock");
@@ -100,13 +122,23 @@ impl Store {
     }
 
     async fn lock(&self, path: PathBuf, purpose: &str, wait: Wait<'_>) -> Result<Lock, LockError> {
+        self.lock_by(try_lock, path, purpose, wait).await
+    }
+
+    async fn lock_by(
+        &self,
+        take: fn(&File, &Path) -> anyhow::Result<bool>,
+        path: PathBuf,
+        purpose: &str,
+        wait: Wait<'_>,
+    ) -> Result<Lock, LockError> {
         let file = self.open_lock(&path).map_err(LockError::Io)?;
         let mut waited = false;
         for pause in pauses() {
             if wait.stop.is_cancelled() {
                 return Err(LockError::Stopped);
             }
-            if try_lock(&file, &path).map_err(LockError::Io)? {
+            if take(&file, &path).map_err(LockError::Io)? {
                 note(&file, &path, purpose).map_err(LockError::Io)?;
                 return Ok(Lock { waited, _file: file });
             }
@@ -146,7 +178,15 @@ fn open(path: &Path) -> anyhow::Result<File> {
 }
 
 fn try_lock(file: &File, path: &Path) -> anyhow::Result<bool> {
-    match file.try_lock() {
+    is_ours(file.try_lock(), path)
+}
+
+fn try_share(file: &File, path: &Path) -> anyhow::Result<bool> {
+    is_ours(file.try_lock_shared(), path)
+}
+
+fn is_ours(tried: Result<(), TryLockError>, path: &Path) -> anyhow::Result<bool> {
+    match tried {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(files::failed("lock", path, &error)),
@@ -292,6 +332,22 @@ mod tests {
         let files = files::names_in(&store.locks()).unwrap();
         assert_eq!(files.len(), held.len(), "{files:?}");
         let _own = store.lock_store().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn orders_share_an_account_that_a_change_has_alone() {
+        let (_top, store) = store();
+        let (stop, say) = (CancellationToken::new(), Say::nothing());
+        let wait = Wait { until: in_seconds(0), stop: &stop, say: &say };
+        let ca = "https://ca.example/dir";
+        let first = store.share_account(ca, wait).await.unwrap();
+        let second = store.share_account(ca, wait).await.unwrap();
+        store.lock_account(ca, wait).await.unwrap_err();
+        let other = store.lock_account("https://ca.example/other", wait).await;
+        assert!(other.is_ok(), "another account: {other:?}");
+        drop((first, second));
+        let _alone = store.lock_account(ca, wait).await.unwrap();
+        store.share_account(ca, wait).await.unwrap_err();
     }
 
     #[test]

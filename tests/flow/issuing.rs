@@ -13,7 +13,7 @@ use crate::house::Ended;
 
 pub(crate) struct Town {
     pub(crate) world: World,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     pub(crate) config: PathBuf,
 }
 
@@ -34,6 +34,13 @@ impl Town {
         Ended::of(&command.output().unwrap())
     }
 
+    /// The program itself, for who ends it by hand.
+    pub(crate) fn program(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
+        command.arg("--config").arg(&self.config).args(args.split_whitespace()).env_clear();
+        command
+    }
+
     /// Changes the text of the config.
     pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
@@ -42,7 +49,7 @@ impl Town {
     }
 
     /// Orders placed, certificates issued, uploads sent, TXT records left.
-    fn cost(&self) -> [usize; 4] {
+    pub(crate) fn cost(&self) -> [usize; 4] {
         [
             self.world.ca.orders().len(),
             self.world.ca.certificates().len(),
@@ -51,7 +58,7 @@ impl Town {
         ]
     }
 
-    fn store(&self, path: &str) -> PathBuf {
+    pub(crate) fn store(&self, path: &str) -> PathBuf {
         self.folder.path().join("store").join(path)
     }
 }

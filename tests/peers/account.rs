@@ -73,3 +73,33 @@ fn profiles() {
         assert!((5..7).contains(&(life.as_hours() / 24)), "{life}");
     });
 }
+
+#[test]
+fn shown_changed_revoked_and_ended() {
+    over_both(|flavour| {
+        let world = World::new(flavour, Tricks::SOME);
+        world.certificate(ALIDNS, "ecdsa-p256");
+        issued("at first", &world);
+        let says = |args: &[&str], part: &str| {
+            let ran = world.run(args);
+            assert_eq!(ran.code, Some(0), "{args:?}: {ran:#?}");
+            assert!(ran.stdout.contains(part), "{args:?}: {part:?} is not in {ran:#?}");
+            ran.stdout
+        };
+        let thumbprint = |text: &str| {
+            text.lines().find(|line| line.starts_with("thumbprint")).map(str::to_owned)
+        };
+        let first = says(&["account", "show"], "ops@example.test");
+        world.amend("ops@example.test", "new@example.test");
+        says(&["account", "update"], "new@example.test");
+        let second = says(&["account", "rollover"], "a new key");
+        assert_ne!(thumbprint(&first), thumbprint(&second));
+        assert_eq!(thumbprint(&second), thumbprint(&says(&["account", "show"], "valid")));
+        says(&["revoke", "example.test", "--reason", "superseded"], "revoked");
+        let (report, ran) = world.report(&["renew"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        assert_eq!(report["certificates"][0]["outcome"], "issued", "{report:#}");
+        says(&["account", "deactivate"], "has ended");
+        issued("with a new account", &world);
+    });
+}

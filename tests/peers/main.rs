@@ -17,6 +17,7 @@
 mod account;
 mod certbot;
 mod clients;
+mod crowd;
 mod knot;
 mod names;
 mod pebble;

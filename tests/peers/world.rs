@@ -176,9 +176,13 @@ dns_endpoint = "{url}"
 
     /// The TXT values that still stand, in the zone of the cloud and in the DNS.
     pub(crate) fn txt(&self) -> Vec<String> {
-        let challenge = format!("_acme-challenge.{APEX}");
-        let mut left = txt(self.dns, &format!("{challenge}."));
-        left.extend(self.cloud.txt(&challenge));
+        self.txt_at(&format!("_acme-challenge.{APEX}"))
+    }
+
+    /// The TXT values that still stand at this name.
+    pub(crate) fn txt_at(&self, name: &str) -> Vec<String> {
+        let mut left = txt(self.dns, &format!("{name}."));
+        left.extend(self.cloud.txt(name));
         left
     }
 }

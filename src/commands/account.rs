@@ -1,0 +1,86 @@
+//! `account`: what the CA knows of us, and how to change or end it.
+
+use serde::Serialize;
+
+use super::{Ended, Form, Refusal, configured_or_not, open};
+use crate::cli::{Account as Flags, AccountAct, Global};
+use crate::ground::Ground;
+use crate::issue::{Failure, Issuer, Registered};
+use crate::report;
+use crate::run::Run;
+use crate::store::{Lock, LockError, Store, Wait};
+
+/// The answer of `account --json`.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    schema: u32,
+    directory: &'a str,
+    url: &'a str,
+    status: &'a str,
+    contact: &'a [String],
+    thumbprint: &'a str,
+    /// Where its key is kept.
+    file: String,
+}
+
+pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
+    let config = configured_or_not(global, &ground)?;
+    let directory = config.acme.directory.clone();
+    let store = Store::open(&config.store.path)?;
+    let file = store.account_path(&directory)?.display().to_string();
+    let run = open(config, Some(store.clone()), ground)?;
+    let _lock = lock(&run, &store, &directory, flags.act).await?;
+    let found = act(run.issuer()?, flags.act).await.map_err(|failure| failure.error)?;
+    let found = found.ok_or_else(|| none(&directory))?;
+    let Registered { url, status, contact, thumbprint } = &found;
+    let schema = report::SCHEMA;
+    let document =
+        Document { schema, directory: &directory, url, status, contact, thumbprint, file };
+    let stdout = match Form::from(flags.json) {
+        Form::Json => report::json(&document),
+        Form::Text => text(&document, flags.act),
+    };
+    Ok(Ended { stdout, ..Ended::default() })
+}
+
+async fn act(issuer: &Issuer, act: AccountAct) -> Result<Option<Registered>, Failure> {
+    match act {
+        AccountAct::Show => issuer.account().await,
+        AccountAct::Update => issuer.update_contact().await,
+        AccountAct::Rollover => issuer.roll_over().await,
+        AccountAct::Deactivate => issuer.deactivate().await,
+    }
+}
+
+/// Orders under way need the account as it is.
+async fn lock(run: &Run, store: &Store, directory: &str, act: AccountAct) -> anyhow::Result<Lock> {
+    let wait = Wait { until: None, stop: &run.ground.stop, say: &run.ground.say };
+    let lock = match act {
+        AccountAct::Show | AccountAct::Update => store.share_account(directory, wait).await,
+        AccountAct::Rollover | AccountAct::Deactivate => store.lock_account(directory, wait).await,
+    };
+    lock.map_err(|error: LockError| error.into())
+}
+
+fn none(directory: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "there is no account at {directory}\nhelp: the first certificate that is issued there registers one: `certferry renew`"
+    )
+}
+
+fn text(document: &Document<'_>, act: AccountAct) -> String {
+    let Document { directory, url, status, contact, thumbprint, file, .. } = document;
+    let contact = match contact.is_empty() {
+        true => "none (or the CA does not show it)".to_owned(),
+        false => contact.join(", "),
+    };
+    let (done, key) = match act {
+        AccountAct::Show => ("", file.as_str()),
+        AccountAct::Update => ("the CA has the new contact\n", file.as_str()),
+        AccountAct::Rollover => ("the account has a new key\n", file.as_str()),
+        AccountAct::Deactivate => ("the account has ended\n", "deleted"),
+    };
+    format!(
+        "{done}account     {url}\nCA          {directory}\nstatus      {status}\ncontact     {contact}\nthumbprint  {thumbprint}\nkey         {key}\n"
+    )
+}

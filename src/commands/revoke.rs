@@ -1,0 +1,72 @@
+//! `revoke`: the CA is told that a certificate counts no more. Its lineage is due at once.
+
+use rustls_pki_types::CertificateDer;
+
+use super::{Ended, Refusal, claims, configured_or_not, open, renew};
+use crate::cli::{Global, Reason, Revoke as Flags};
+use crate::ground::Ground;
+use crate::issue::RevocationReason;
+use crate::plan::{Lineage, Origin};
+use crate::store::Store;
+use crate::told;
+
+pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
+    let config = configured_or_not(global, &ground)?;
+    let store = Store::open(&config.store.path)?;
+    let run = open(config, Some(store.clone()), ground)?;
+    let lineages = claims::lineages(&run).await?;
+    renew::known(std::slice::from_ref(&flags.name), &lineages)?;
+    let lineage = lineages.iter().find(|lineage| lineage.name == flags.name);
+    if let Some(client) = lineage.and_then(other_client) {
+        return Err(of_another_client(&flags.name, &client));
+    }
+    let lineage = lineage.ok_or_else(|| anyhow::anyhow!("there is no such certificate"))?;
+    let _lock = run.lock_lineage(lineage).await.map_err(|failure| failure.error)?;
+    let cert = store.live(&flags.name)?.ok_or_else(|| nothing(&flags.name))?;
+    let reason = flags.reason.map(RevocationReason::from);
+    let der = CertificateDer::from(cert.chain().first().map_or(&[][..], Vec::as_slice));
+    let revoked = run.issuer()?.revoke(&der, reason).await;
+    revoked.map_err(|failure| failure.error)?;
+    let fingerprint = cert.leaf().fingerprint;
+    store.update_lineage(&lineage.memory(), |memory| memory.revoke(fingerprint))?;
+    let stdout = format!(
+        "{}: revoked ({}); a new one is due now: `certferry renew {}`\n",
+        flags.name,
+        fingerprint.short(),
+        flags.name
+    );
+    Ok(Ended { stdout, ..Ended::default() })
+}
+
+impl From<Reason> for RevocationReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Unspecified => Self::Unspecified,
+            Reason::KeyCompromise => Self::KeyCompromise,
+            Reason::AffiliationChanged => Self::AffiliationChanged,
+            Reason::Superseded => Self::Superseded,
+            Reason::CessationOfOperation => Self::CessationOfOperation,
+        }
+    }
+}
+
+/// Who has issued it, if we have not.
+fn other_client(lineage: &Lineage) -> Option<String> {
+    match &lineage.origin {
+        Origin::Issued(_) => None,
+        Origin::Claimed { client, .. } => Some(client.clone()),
+        Origin::Source(_) | Origin::Given => Some("another client".to_owned()),
+    }
+}
+
+fn of_another_client(name: &str, client: &str) -> Refusal {
+    let what = format!("`{name}` was issued by {client}, whose account alone may revoke it");
+    let help = "revoke it there (`certbot revoke --cert-name NAME`), then renew it there: its hook brings the new one";
+    Refusal::Wrong(told::lines("error", &what, help))
+}
+
+fn nothing(name: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "`{name}` has no certificate to revoke\nhelp: `certferry renew {name}` obtains one"
+    )
+}

@@ -1,0 +1,136 @@
+//! The account at the CA as a table: what was asked, what goes wrong on the way, and whether the next run can still order.
+
+use certferry_sandbox::fault::Fault;
+use serde_json::Value;
+
+use crate::house::Ended;
+use crate::issuing::Town;
+
+/// A town whose first certificate has been issued: there is an account.
+fn town() -> Town {
+    let town = Town::new(|_| {});
+    let ended = town.run("renew");
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    town
+}
+
+fn account(town: &Town) -> certferry_sandbox::ca::Account {
+    let [account] = town.world.ca.accounts().try_into().unwrap_or_else(|all| panic!("{all:?}"));
+    account
+}
+
+fn says(row: &str, ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code, code, "{row}: {}", ended.all());
+    let all = ended.all();
+    words
+        .iter()
+        .for_each(|word| assert!(all.contains(word), "{row}: nothing says `{word}`: {all}"));
+}
+
+/// Another certificate can be had, with the same account, and no key is left over.
+fn can_order(row: &str, town: &Town) {
+    let before = town.world.ca.certificates().len();
+    let ended = town.run("renew example.test --force");
+    assert_eq!(ended.code, 0, "{row}: {}", ended.all());
+    assert_eq!(town.world.ca.certificates().len(), before + 1, "{row}");
+    let folder = std::fs::read_dir(town.store("acme")).unwrap().next().unwrap().unwrap().path();
+    let files = std::fs::read_dir(folder).unwrap().count();
+    assert_eq!(files, 1, "{row}: one account, one file");
+}
+
+#[test]
+fn it_is_shown_as_the_ca_has_it() {
+    let town = town();
+    let known = account(&town);
+    let shown = town.run("account show");
+    says("text", &shown, 0, &[&known.url, "valid", &known.thumbprint, "account.json"]);
+    let json = town.run("account --json show").json();
+    assert_eq!(json["url"], Value::from(known.url.as_str()));
+    assert_eq!((&json["schema"], &json["status"]), (&Value::from(1), &Value::from("valid")));
+    let none = Town::new(|_| {}).run("account show");
+    says("none", &none, 1, &["there is no account at", "help: ", "certferry renew"]);
+}
+
+#[test]
+fn its_contact_is_the_configurations() {
+    let town = town();
+    town.edit("ops@example.test", "new@example.test");
+    says("update", &town.run("account update"), 0, &["new contact", "new@example.test"]);
+    assert_eq!(account(&town).contact, ["mailto:new@example.test"]);
+    can_order("after an update", &town);
+}
+
+/// A change of keys on which this goes wrong: does it end well, and is there a new key afterwards?
+fn rolls(row: &str, fault: Option<Fault>, code: i32, is_new: bool) {
+    let town = town();
+    let before = account(&town);
+    fault.into_iter().for_each(|fault| town.world.ca.fault(fault));
+    let ended = town.run("account rollover");
+    assert_eq!(ended.code, code, "{row}: {}", ended.all());
+    town.world.ca.heal();
+    can_order(row, &town);
+    let after = account(&town);
+    assert_eq!(after.url, before.url, "{row}: the account stays");
+    assert_eq!(after.thumbprint != before.thumbprint, is_new, "{row}: {}", ended.all());
+}
+
+#[test]
+fn it_gets_a_new_key_and_is_never_without_one() {
+    rolls("all is well", None, 0, true);
+    rolls("refused", Some(Fault::at("keyChange").answer("malformed", 400)), 1, false);
+    rolls("a nonce refused", Some(Fault::at("keyChange").answer("badNonce", 400)), 0, true);
+    rolls("cut off before", Some(Fault::at("keyChange").before().reset()), 1, false);
+    rolls("cut off after", Some(Fault::at("keyChange").after().reset()), 0, true);
+    rolls("a page after", Some(Fault::at("keyChange").after().html(502)), 0, true);
+}
+
+/// Killed after the CA has heard of the new key: the next who needs the account finds out which counts.
+#[test]
+fn a_killed_change_of_keys_is_settled_by_the_next_run() {
+    for (row, fault, is_new) in [
+        ("before the effect", Fault::at("keyChange").before().silence(), false),
+        ("after the effect", Fault::at("keyChange").after().silence(), true),
+    ] {
+        let town = town();
+        let before = account(&town);
+        town.world.ca.fault(fault);
+        let mut child = town.program("account rollover").spawn().unwrap();
+        while town.world.ca.calls("keyChange").is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert_eq!(child.try_wait().unwrap(), None, "{row}: it ended before it was killed");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        town.world.ca.heal();
+        can_order(row, &town);
+        assert_eq!(account(&town).thumbprint != before.thumbprint, is_new, "{row}");
+    }
+}
+
+#[test]
+fn it_ends_for_good() {
+    let town = town();
+    says("end", &town.run("account deactivate"), 0, &["has ended", "deactivated"]);
+    assert_eq!(account(&town).status, "deactivated");
+    says("then", &town.run("account show"), 1, &["there is no account"]);
+    let ended = town.run("renew example.test --force");
+    assert_eq!(ended.code, 0, "a new one is registered: {}", ended.all());
+    assert_eq!(town.world.ca.accounts().len(), 2);
+}
+
+#[test]
+fn what_is_revoked_is_due_at_once() {
+    let town = town();
+    let revoked = town.run("revoke example.test --reason key-compromise");
+    says("revoke", &revoked, 0, &["revoked", "certferry renew example.test"]);
+    assert_eq!(town.world.ca.certificates()[0].revoked, Some(1));
+    says("again", &town.run("revoke example.test"), 0, &["revoked"]);
+    says("plan", &town.run("plan"), 0, &["issue", "it was revoked"]);
+    says("renew", &town.run("renew"), 0, &["deployed"]);
+    assert_eq!(town.world.ca.certificates().len(), 2);
+    let plan = town.run("plan --json").json();
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 0, "{plan:#}");
+    says("unknown", &town.run("revoke exmaple.test"), 2, &["is it `example.test`?"]);
+    let none = Town::new(|_| {});
+    says("nothing", &none.run("revoke example.test"), 1, &["no certificate to revoke"]);
+}
