@@ -16,8 +16,10 @@ mod contest;
 mod deploy;
 mod forget;
 mod hook;
+mod pinned;
 mod plan;
 mod renew;
+mod rollback;
 mod status;
 
 /// Where the configuration is, unless somebody says otherwise.
@@ -64,6 +66,7 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Hook(flags) => hook::run(flags, &global, ground).await,
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
+        Command::Rollback(flags) => rollback::run(flags, &global, ground).await,
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
     };
     ended.unwrap_or_else(|refusal| Ended::refused(refusal, Form::from(command.json())))

@@ -18,6 +18,7 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     refuse_nothing(&run.config, &lineages)?;
     let asked = asked(flags, &lineages)?;
     let (mut ends, ()) = tokio::join!(walk(&run, &lineages, &asked), run.repair(&lineages));
+    run.drop_unpinned().await;
     run.keep(move |store| store.note_renew(started)).await;
     ends.warnings.extend(run.warnings.take());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fixpoint;
+mod pins;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
@@ -100,6 +101,7 @@ impl World {
                 asked: "what is asked".to_owned(),
                 version: 2,
             }),
+            pins: Vec::new(),
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
@@ -107,6 +109,7 @@ impl World {
             memory,
             asked: "what is asked".to_owned(),
             tried: self.tried,
+            pinned: BTreeMap::new(),
         };
         let served = self.served.clone().unwrap_or(Served::Off);
         let memory = TargetMemory { taken: self.taken.clone(), last_error: None };

@@ -55,6 +55,7 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
                 failures: wait.and_then(|minutes| failures(minutes, false, "")),
                 order: None,
                 asked: None,
+                pins: Vec::new(),
             },
             ..LineageSeen::default()
         })
