@@ -4,12 +4,12 @@ use anyhow::{Context, anyhow};
 
 use super::{Ended, Form, Refusal, claims, configured_or_not, open, renew, told_error};
 use crate::cert::{Cert, Fingerprint, Leaf};
-use crate::check::{Fault, check};
+use crate::check::check;
 use crate::cli::{Global, Rollback as Flags, To};
 use crate::ground::Ground;
 use crate::journal::Pin;
 use crate::look::OnDisk;
-use crate::plan::{Asked, CertOutcome, Lineage, Owned, earlier, ownership, pinned_until};
+use crate::plan::{Asked, CertOutcome, Lineage, Owned, Unusable, earlier, ownership, pinned_until};
 use crate::report::{self, CertificateEnd, Ends, Report, Version, Versions, minute};
 use crate::run::Run;
 use crate::store::Store;
@@ -178,9 +178,10 @@ async fn to_newest(
     disk: &OnDisk,
 ) -> anyhow::Result<Ends> {
     let Some(newest) = &disk.seen.leaf else {
-        let why =
-            crate::plan::wanted(&disk.seen, &lineage.targets[0].target, run.ground.clock.now());
-        let why = why.err().unwrap_or_default();
+        let why = match &disk.seen.unusable {
+            Some(Unusable::Damaged(why) | Unusable::Unread(why)) => why.as_str(),
+            None => "there is none",
+        };
         return Err(anyhow!("the newest version of {} cannot go out: {why}", lineage.name));
     };
     store.update_lineage(&lineage.memory(), |memory| memory.pins.clear())?;
@@ -206,7 +207,7 @@ async fn to(
         .iter()
         .map(|owned| (owned, faults(owned)))
         .partition(|(_, faults)| faults.is_empty());
-    let refused = unfit.iter().map(|(owned, faults)| refused_pin(lineage, owned, faults));
+    let refused = unfit.iter().map(|(owned, faults)| refused(&lineage.name, owned, faults));
     let mut targets: Vec<_> = refused.collect();
     let mut reason = format!("version {number}; it was not put back");
     if !fit.is_empty() {
@@ -226,10 +227,6 @@ async fn to(
     }
     let end = CertificateEnd::new(lineage, Some(leaf), CertOutcome::Kept, reason);
     Ok(Ends { certificates: vec![end], targets, warnings: Vec::new() })
-}
-
-fn refused_pin(lineage: &Lineage, owned: &Owned, faults: &[Fault]) -> report::TargetEnd {
-    refused(&lineage.name, owned, faults)
 }
 
 /// The pin in place of all others of the lineage. The newest Cert is remembered with it: one that comes later ends it.

@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use crate::house::Ended;
 
-struct Town {
-    world: World,
+pub(crate) struct Town {
+    pub(crate) world: World,
     folder: TempDir,
     config: PathBuf,
 }
 
 impl Town {
-    fn new(change: impl FnOnce(&mut Seed)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Seed)) -> Self {
         let mut seed = Seed::default();
         change(&mut seed);
         let world = World::with(seed);
@@ -27,7 +27,7 @@ impl Town {
         Self { world, folder, config }
     }
 
-    fn run(&self, args: &str) -> Ended {
+    pub(crate) fn run(&self, args: &str) -> Ended {
         let mut command = Command::new("timeout");
         command.args(["100", env!("CARGO_BIN_EXE_certferry"), "--config"]).arg(&self.config);
         command.args(args.split_whitespace()).env_clear();
@@ -42,7 +42,7 @@ impl Town {
     }
 
     /// Orders placed, certificates issued, uploads sent, TXT records left.
-    fn cost(&self) -> [usize; 4] {
+    pub(crate) fn cost(&self) -> [usize; 4] {
         [
             self.world.ca.orders().len(),
             self.world.ca.certificates().len(),
@@ -51,7 +51,7 @@ impl Town {
         ]
     }
 
-    fn store(&self, path: &str) -> PathBuf {
+    pub(crate) fn store(&self, path: &str) -> PathBuf {
         self.folder.path().join("store").join(path)
     }
 }
