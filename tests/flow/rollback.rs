@@ -252,7 +252,7 @@ fn deploy_pins_what_was_given_by_hand() {
     check("drift heals", &house.run("renew"), 0, &["1 deployed, 1 in step"]);
     assert_eq!([served("cdn.example.test"), served(".example.test")], [given, versions[0].clone()]);
     let pinned = house.run("status --json").json()["certificates"][0]["targets"].clone();
-    assert_eq!([&pinned[0]["pinned"], &pinned[1]["pinned"]], [&true.into(), &false.into()]);
+    assert_eq!((&pinned[0]["pinned"], &pinned[1]["pinned"]), (&true.into(), &false.into()));
     let kept = || fs::read_dir(house.path("store/archive")).unwrap().count();
     assert_eq!(kept(), 2);
     house.lineage("a", &Leaf::new());
