@@ -359,7 +359,7 @@ fn target_decision(
             format!("it serves a newer certificate of this lineage ({})", newer.short()),
             None,
         )),
-        Standing::OutOfStep(why) => Some((Kind::Deploy, why, None)),
+        Standing::OutOfStep(why) => Some((Kind::Deploy, pin::told(wanted.pin, why), None)),
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) struct Pinned {
     pub(super) pins: Vec<Pin>,
 }
 
+const NO_STORE: &str = "without a store nothing can be pinned\n\
+    help: give [store] a path that can be written to, or deploy without --pin";
+
 /// Pins a Cert onto those of the targets that a lineage owns and that it may go to. It is kept in the store first:
 /// without it nothing could be put right.
 pub(super) async fn pin(run: &Run, cert: &Cert, targets: &[Target]) -> anyhow::Result<Pinned> {
@@ -39,7 +42,7 @@ pub(super) async fn pin(run: &Run, cert: &Cert, targets: &[Target]) -> anyhow::R
         }
     }
     if let Some((_, first)) = owners.first() {
-        let store = run.store.as_ref().context("without a store nothing can be pinned")?;
+        let store = run.store.as_ref().context(NO_STORE)?;
         let archive = first.archive("");
         // Held until all is pinned: what nobody has pinned is cleared away.
         let _lock = store.lock_lineage(&archive, run.lock_wait()).await?;

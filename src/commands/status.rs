@@ -98,7 +98,9 @@ fn target(
         in_step: target.is_some_and(|target| in_step(run, lineage, of, (owned, target))),
         pinned: pin.is_some(),
         pinned_until: pin.map(|pin| pin.until),
-        last_error: target.and_then(last_error),
+        last_error: target.and_then(last_error).or_else(|| {
+            wanted(of, &owned.target, run.ground.clock.now()).err().filter(|_| pin.is_some())
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Asked, Lineage, LineageSeen, Standing, TargetSeen, no_certificate, renew_at, standing,
+    Asked, Lineage, LineageSeen, Standing, TargetSeen, lagging, no_certificate, renew_at, standing,
 };
 use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
@@ -94,6 +94,7 @@ pub fn pinned_until(leaf: &Leaf, at: Timestamp) -> Timestamp {
     if due > at {
         return due;
     }
+    let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
     let half = SignedDuration::from_secs(leaf.not_after.duration_since(at).as_secs() / 2);
     at.checked_add(half.max(SignedDuration::ZERO)).unwrap_or(at)
 }
@@ -108,16 +109,17 @@ pub fn standing_of(
     asked: &Asked,
     now: Timestamp,
 ) -> Standing {
-    let stands = standing(lineage, wanted.leaf, memory, target, asked, now);
-    let Some(pin) = wanted.pin else { return stands };
-    match stands {
-        Standing::Newer(newer) => Standing::OutOfStep(format!(
-            "{}; it serves the newer {}",
-            pinned_to(pin),
-            newer.short()
-        )),
-        Standing::OutOfStep(why) => Standing::OutOfStep(format!("{}; {why}", pinned_to(pin))),
-        Standing::InStep(_) | Standing::Lagging { .. } => stands,
+    match (standing(lineage, wanted.leaf, memory, target, asked, now), wanted.pin) {
+        (Standing::Newer(newer), Some(_)) => {
+            Standing::OutOfStep(format!("it serves the newer {}", newer.short()))
+        }
+        (Standing::InStep(proof), _) => under_way(wanted.leaf.fingerprint, target, now).map_or(
+            Standing::InStep(proof),
+            |other| {
+                Standing::OutOfStep(format!("{} was accepted and may show soon", other.short()))
+            },
+        ),
+        (stands, _) => stands,
     }
 }
 
@@ -134,6 +136,14 @@ pub(super) fn held(pin: &Pin) -> String {
     format!("{}; the newest is held back", pinned_to(pin))
 }
 
+/// Why a target is to be deployed, with the pin that says so.
+pub(super) fn told(pin: Option<&Pin>, why: String) -> String {
+    match pin {
+        Some(pin) => format!("{}; {why}", pinned_to(pin)),
+        None => why,
+    }
+}
+
 fn pinned_to(pin: &Pin) -> String {
     format!("pinned to {} until {}", pin.fingerprint.short(), pin.until)
 }
@@ -145,4 +155,11 @@ fn may_go(seen: &LineageSeen, pin: &Pin, target: &Target) -> bool {
         Some(Err(_)) => true,
         None => false,
     }
+}
+
+/// What the cloud has accepted in place of the wanted Cert and does not show yet. Who goes back and forth within
+/// minutes would else find in step what is about to change.
+fn under_way(wanted: Fingerprint, target: &TargetSeen, now: Timestamp) -> Option<Fingerprint> {
+    let taken = target.memory.taken.as_ref().filter(|taken| taken.fingerprint != wanted)?;
+    lagging(taken, &target.served, now).map(|_| taken.fingerprint)
 }

@@ -102,6 +102,17 @@ impl Run {
         }
     }
 
+    /// All versions of a lineage go, with their keys, and its pins: nothing keeps it in step any more.
+    pub async fn drop_versions(&self, name: String) {
+        let Some(store) = &self.store else { return };
+        let Some(_lock) = self.lock_at_once(store, &name).await else { return };
+        self.keep(move |store| {
+            store.update_lineage(&name, |memory| memory.pins.clear())?;
+            store.drop_versions(&name)
+        })
+        .await;
+    }
+
     /// The end of a target for which there is no Cert. A pinned one that cannot be read is a failure: what it serves is
     /// left alone, and that is not what was asked for.
     #[must_use]
@@ -113,7 +124,7 @@ impl Run {
             return end(TargetOutcome::Skipped, "there is no certificate to deploy");
         };
         let mut end = end(TargetOutcome::Failed, "the pinned certificate cannot be used");
-        let help = format!("certferry rollback '{}' --to latest ends the pin", lineage.name);
+        let help = format!("`certferry rollback '{}' --to latest` ends the pin", lineage.name);
         let error = anyhow::anyhow!("the pinned certificate cannot be used: {why}\nhelp: {help}");
         end.error = Some(ErrorEnd::of(&error, "Pinned"));
         end.pinned = true;

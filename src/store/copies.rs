@@ -48,11 +48,10 @@ impl Store {
         lineage: &str,
         fingerprint: Fingerprint,
     ) -> anyhow::Result<Option<u32>> {
-        for version in self.versions(lineage)?.into_iter().rev() {
-            if self
-                .version_leaf(lineage, version)?
-                .is_some_and(|leaf| leaf.fingerprint == fingerprint)
-            {
+        for version in self.numbers(lineage)?.into_iter().rev() {
+            let leaf = self.version_leaf(lineage, version)?;
+            let is_it = leaf.is_some_and(|leaf| leaf.fingerprint == fingerprint);
+            if is_it && self.is_complete(lineage, version)? {
                 return Ok(Some(version));
             }
         }

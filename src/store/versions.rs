@@ -248,7 +248,7 @@ impl Store {
         cert.is_some_and(|cert| needed.contains(&cert.leaf().fingerprint))
     }
 
-    fn is_complete(&self, lineage: &str, version: u32) -> anyhow::Result<bool> {
+    pub(super) fn is_complete(&self, lineage: &str, version: u32) -> anyhow::Result<bool> {
         let folder = self.version_path(lineage, version);
         let there = |name: &str| files::facts_of(&folder.join(name)).map(|facts| facts.is_some());
         Ok(there(FULLCHAIN)? && there(KEY)?)

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use certferry_sandbox::cloud::Fault;
+use certferry_sandbox::cloud::{Fault, Lag};
 
 use crate::house::{Ended, House, Leaf, fingerprint};
 use crate::issuing::Town;
@@ -56,7 +56,8 @@ fn a_source_goes_back_and_stays_there() {
     check("the hook too", &hook(&house), 0, &["pinned"]);
     house.cloud.switch_off("cdn.example.test");
     check("plan", &house.run("plan"), 0, &["deploy a -> cdn.example.test: pinned to", "HTTPS off"]);
-    check("drift heals towards it", &house.run("renew"), 0, &["1 deployed, 1 in step"]);
+    let healed = ["deployed, read back, pinned; HTTPS off until now", "1 deployed, 1 in step"];
+    check("drift heals towards it", &house.run("renew"), 0, &healed);
     assert_served("healed", &house, &versions[1]);
     check("status", &house.run("status"), 0, &["pinned until"]);
     let status = house.run("status --json").json();
@@ -173,6 +174,21 @@ fn a_failed_rollback_heals_towards_the_pinned_one() {
 }
 
 #[test]
+fn back_and_forth_while_the_read_back_lags() {
+    let config = CONFIG.to_owned() + "verify = \"none\"\n";
+    let (house, versions) = renewed(&config, &[Leaf::new()]);
+    let (chain, _) = house.lineage("a", &Leaf::new());
+    house.cloud.rules(|rules| rules.lag = Lag::Reads(2));
+    check("accepted, not shown yet", &house.run("renew"), 0, &["2 deployed"]);
+    check("back", &house.run("rollback a --json"), 0, &["was accepted and may show soon"]);
+    check("forth", &house.run("rollback a --to latest"), 0, &["2 deployed"]);
+    house.cloud.rules(|rules| rules.lag = Lag::None);
+    check("at rest", &house.run("renew"), 0, &["2 in step"]);
+    assert_served("forth", &house, &fingerprint(&chain));
+    assert_ne!(versions[0], fingerprint(&chain));
+}
+
+#[test]
 fn a_claim_goes_back_without_a_configuration() {
     let mut house = House::new();
     house.renewed("cdn.example.test *.example.test");
@@ -191,6 +207,10 @@ fn a_claim_goes_back_without_a_configuration() {
     assert!(lines[1].ends_with("newest"), "{}", list.all());
     let json = house.run("rollback a --list --json").json();
     assert_eq!(json["versions"][1]["fingerprint"], fingerprint(&second), "{json:#}");
+    let kept = || fs::read_dir(house.path("store/archive")).unwrap().count();
+    assert_eq!(kept(), 1);
+    check("forget", &house.run("forget a"), 0, &["forgotten"]);
+    assert_eq!(kept(), 0, "its keys are not ours to keep");
 }
 
 #[test]
@@ -272,7 +292,7 @@ fn deploy_pins_nothing_where_nothing_is_kept_in_step() {
     check("does not cover it", &house.run(deploy), 1, &["1 refused"]);
     check("as it was", &house.run("renew"), 0, &["2 in step"]);
     house.config = String::new();
-    check("an unknown name", &house.run("rollback a"), 2, &["help:"]);
+    check("an unknown name", &house.run("rollback a"), 2, &["none is configured"]);
 }
 
 #[test]

@@ -119,6 +119,39 @@ fn a_pin_ends() {
     check("ended by hand", &World { pins: vec![], ..serving() }, &[newest]);
 }
 
+/// The cloud has accepted Cert `accepted`, in place of `before`, and still shows `before`.
+fn check_under_way(row: &str, accepted: u8, pins: Vec<Pinned>, expect: &str) {
+    let world = World { pins, ..World::default() };
+    let lineages = ownership(&config(&[("a", None, &["cdn.example.com"])]), &[]).lineages;
+    let seen = world.seen();
+    let target = target("cdn.example.com");
+    let wanted = wanted(&seen, &target, at(NOW)).unwrap();
+    let before = Before::Leaf(wanted.leaf.fingerprint);
+    let served = Served::Leaf(wanted.leaf.clone());
+    let check = |minutes: i64, is_under_way: bool| {
+        let memory = TargetMemory { taken: taken(accepted, minutes, before), last_error: None };
+        let at_target = TargetSeen { served: served.clone(), memory };
+        let asked = Asked::default();
+        let stands = standing_of(&lineages[0], &wanted, &seen.memory, &at_target, &asked, at(NOW));
+        match stands {
+            Standing::OutOfStep(why) => {
+                assert!(is_under_way && why.contains(expect), "{row}: {why}")
+            }
+            other => assert!(!is_under_way, "{row}: {other:?}"),
+        }
+    };
+    check(1, true);
+    check(10, false);
+}
+
+#[test]
+fn what_shows_soon_is_not_in_step() {
+    let three = Fingerprint::of(&[3]).short();
+    check_under_way("rolled back at once", 3, vec![(2, 60, None)], &three);
+    let two = Fingerprint::of(&[2]).short();
+    check_under_way("and forth again", 2, vec![], &two);
+}
+
 #[test]
 fn what_the_pinned_one_does_not_cover_gets_the_newest() {
     let world = World { served: Served::Off, ..World::default() };
