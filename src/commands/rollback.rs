@@ -20,7 +20,7 @@ enum Choice {
     /// Nothing: the newest goes out again.
     Newest,
     /// The version with this number.
-    Earlier(u32, Cert),
+    Earlier(u32, Box<Cert>),
 }
 
 /// The versions of a lineage that are kept, the oldest first.
@@ -109,7 +109,7 @@ fn choose(
     let newest = disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
     match newest == Some(cert.leaf().fingerprint) {
         true => Ok(Choice::Newest),
-        false => Ok(Choice::Earlier(number, cert)),
+        false => Ok(Choice::Earlier(number, Box::new(cert))),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The plan as a table: what is seen, what is to be done.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod fixpoint;
 mod pins;

@@ -60,7 +60,7 @@ impl Version {
 
     fn line(&self) -> String {
         let marks = [(self.newest, "newest"), (self.pinned, "pinned")];
-        let marks = marks.into_iter().filter_map(|(is, mark)| is.then(|| mark.to_owned()));
+        let marks = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark.to_owned());
         let taken = self.taken_by.iter().map(|domain| format!("on {domain}"));
         let marks: Vec<String> = marks.chain(taken).collect();
         let line = format!(

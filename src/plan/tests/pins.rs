@@ -133,11 +133,12 @@ fn check_under_way(row: &str, accepted: u8, pins: Vec<Pinned>, expect: &str) {
         let at_target = TargetSeen { served: served.clone(), memory };
         let asked = Asked::default();
         let stands = standing_of(&lineages[0], &wanted, &seen.memory, &at_target, &asked, at(NOW));
-        match stands {
+        match &stands {
             Standing::OutOfStep(why) => {
                 assert!(is_under_way && why.contains(expect), "{row}: {why}")
             }
-            other => assert!(!is_under_way, "{row}: {other:?}"),
+            Standing::InStep(_) => assert!(!is_under_way, "{row}"),
+            Standing::Lagging { .. } | Standing::Newer(_) => panic!("{row}: {stands:?}"),
         }
     };
     check(1, true);
