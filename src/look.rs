@@ -126,7 +126,8 @@ fn pinned(lineage: &Lineage, memory: &LineageMemory, store: Option<&Store>) -> (
                 certs.push(cert);
             }
             Err(error) => {
-                leaves.insert(pin.fingerprint, Err(told::text(&error)));
+                // What to do about it is another thing here: to let go of the pin.
+                leaves.insert(pin.fingerprint, Err(told::parts(&error).0));
             }
         }
     }

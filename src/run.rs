@@ -123,11 +123,13 @@ impl Run {
             newest.seen.leaf.clone_from(&disk.seen.leaf);
         }
         let fingerprint = |disk: &OnDisk| disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
-        let (old, new) = (&disk.seen.memory.pins, &newest.seen.memory.pins);
-        if fingerprint(&newest) == fingerprint(disk) && old == new {
-            return None;
+        let (old, new) = (&disk.seen.memory.pins, newest.seen.memory.pins.clone());
+        match fingerprint(&newest) == fingerprint(disk) {
+            true if *old == new => return None,
+            // Pinned or let go by another run, which has said so.
+            true => self.remember(lineage, &new, &mut newest).await,
+            false => self.remember(lineage, old, &mut newest).await,
         }
-        self.remember(lineage, old, &mut newest).await;
         Some(newest)
     }
 
@@ -317,14 +319,20 @@ impl Run {
 
     /// Does something to the store, where waiting for the disk holds up nobody. What fails is told and stops nothing.
     pub async fn keep(&self, act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static) {
-        let Some(store) = self.store.clone().filter(|_| !self.is_forgetful()) else { return };
-        let kept = match tokio::task::spawn_blocking(move || act(&store)).await {
-            Ok(kept) => kept,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = kept {
+        if let Err(error) = self.try_keep(act).await {
             self.warn_of_store(&error);
         }
+    }
+
+    /// As [`Run::keep`], and the caller tells.
+    async fn try_keep(
+        &self,
+        act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Some(store) = self.store.clone().filter(|_| !self.is_forgetful()) else {
+            return Ok(());
+        };
+        tokio::task::spawn_blocking(move || act(&store)).await?
     }
 
     /// A store that could not be written to is let alone for the rest of the run: waiting for it once is enough.

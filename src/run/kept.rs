@@ -73,7 +73,12 @@ impl Run {
         let Some(_lock) = self.lock_at_once(store, &name).await else { return };
         if keep > 0 {
             let (name, cert) = (name.clone(), cert.clone());
-            self.keep(move |store| store.keep_version(&name, &cert).map(drop)).await;
+            let kept = self.try_keep(move |store| store.keep_version(&name, &cert).map(drop)).await;
+            // Told by itself: what else is to be remembered must not go with it.
+            if let Err(error) = kept {
+                let (what, why) = (&lineage.name, told::text(&error));
+                return self.warn(format!("{what} cannot be kept for a rollback: {why}"));
+            }
         }
         self.prune_locked(lineage, name).await;
     }

@@ -254,6 +254,38 @@ fn a_store_that_cannot_be_written_stops_no_upload_but_a_rollback() {
 }
 
 #[test]
+fn a_copy_that_cannot_be_kept_stops_nothing() {
+    let mut house = House::new();
+    CONFIG.clone_into(&mut house.config);
+    house.write("store/archive/a", "a file where the folder should be");
+    for folder in ["store", "store/archive"] {
+        house.chmod(folder, 0o700);
+    }
+    let says = ["2 deployed", "a cannot be kept for a rollback"];
+    check("deployed", &house.run("renew"), 0, &says);
+    check("and remembered", &house.run("renew"), 0, &["2 in step"]);
+    fs::remove_file(house.path("store/archive/a")).unwrap();
+    let healed = house.run("renew");
+    assert_eq!((healed.code, healed.stderr.as_str()), (0, ""), "{}", healed.all());
+    check("kept", &house.run("rollback a --list"), 0, &["   1  ", "newest"]);
+}
+
+#[test]
+fn a_pinned_version_that_is_damaged_or_gone() {
+    let (house, versions) = renewed(CONFIG, &[Leaf::new(), Leaf::new()]);
+    check("back", &house.run("rollback a"), 0, &["2 deployed"]);
+    house.cloud.switch_off("cdn.example.test");
+    house.write("store/archive/a/0001/fullchain.pem", "cut");
+    let says = ["the pinned certificate cannot be used", "rollback 'a' --to latest"];
+    check("damaged", &house.run("renew"), 1, &says);
+    check("status", &house.run("status --json"), 1, &["the pinned certificate cannot be used"]);
+    assert!(house.cloud.served("cdn.example.test").is_none(), "it is let alone");
+    fs::remove_dir_all(house.path("store/archive/a/0001")).unwrap();
+    check("gone", &house.run("renew"), 0, &["is no longer in the store", "2 deployed"]);
+    assert_served("gone", &house, &versions[1]);
+}
+
+#[test]
 fn deploy_pins_what_was_given_by_hand() {
     let (house, versions) = renewed(CONFIG, &[Leaf::new()]);
     let (given, _) = house.lineage("given", &Leaf::new());
