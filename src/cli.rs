@@ -75,6 +75,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Every certificate and CDN domain: expiry, next renewal, in step or not
     Status(Status),
+    /// An earlier certificate back onto its CDN domains, and hold it there for a while
+    Rollback(Rollback),
     /// Drop what a hook asked to keep in step
     Forget(Forget),
     /// Revoke a certificate that certferry has obtained; it is due at once
@@ -145,9 +147,38 @@ pub struct Deploy {
     /// Name of the [aliyun.NAME] of the configuration
     #[arg(long, value_name = "NAME")]
     pub aliyun: Option<String>,
+    /// Also where another certificate is kept in step: hold it there until that one is renewed, or this one is due
+    #[arg(long)]
+    pub pin: bool,
     /// The report as one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `rollback`.
+#[derive(Args, Clone, Debug)]
+pub struct Rollback {
+    /// The certificate, as `status` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The version with this number, not the one before; `latest` ends the pin
+    #[arg(long, value_name = "VERSION", value_parser = To::read)]
+    pub to: Option<To>,
+    /// Only show the versions that there are
+    #[arg(long, conflicts_with = "to")]
+    pub list: bool,
+    /// The answer as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A version of a certificate, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// The newest.
+    Latest,
+    /// The one with this number.
+    Version(u32),
 }
 
 /// `status`.
@@ -227,6 +258,16 @@ impl Hook {
     pub const DEADLINE: u64 = 100;
 }
 
+impl To {
+    fn read(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("latest", _) => Ok(Self::Latest),
+            (_, Ok(number)) if number > 0 => Ok(Self::Version(number)),
+            (_, _) => Err("it is a number that `--list` shows, or `latest`".to_owned()),
+        }
+    }
+}
+
 impl Command {
     /// Does stdout belong to one JSON document?
     #[must_use]
@@ -237,6 +278,7 @@ impl Command {
             Self::Hook(flags) => flags.json,
             Self::Deploy(flags) => flags.json,
             Self::Status(flags) => flags.json,
+            Self::Rollback(flags) => flags.json,
             Self::Account(flags) => flags.json,
             Self::Forget(_) | Self::Revoke(_) => false,
         }

@@ -17,9 +17,11 @@ mod contest;
 mod deploy;
 mod forget;
 mod hook;
+mod pinned;
 mod plan;
 mod renew;
 mod revoke;
+mod rollback;
 mod status;
 
 /// Where the configuration is, unless somebody says otherwise.
@@ -66,6 +68,7 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Hook(flags) => hook::run(flags, &global, ground).await,
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
+        Command::Rollback(flags) => rollback::run(flags, &global, ground).await,
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
         Command::Revoke(flags) => revoke::run(flags, &global, ground).await,
         Command::Account(flags) => account::run(flags, &global, ground).await,

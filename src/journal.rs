@@ -22,6 +22,8 @@ pub struct LineageMemory {
     pub order: Option<Order>,
     /// Certs that were revoked, among those of the succession.
     pub revoked: Vec<Fingerprint>,
+    /// What is served in place of the newest Cert; at most one for all targets, and one for each target.
+    pub pins: Vec<Pin>,
 }
 
 impl LineageMemory {
@@ -31,6 +33,19 @@ impl LineageMemory {
             self.revoked.push(fingerprint);
         }
     }
+}
+
+/// A Cert that is served in place of a lineage's newest, for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Its leaf.
+    pub fingerprint: Fingerprint,
+    /// The target that it holds, with a Cert given by hand; none: all of the lineage's, with a version of its own.
+    pub target: Option<Target>,
+    /// Since when.
+    pub at: Timestamp,
+    /// From then on the newest Cert goes out again: a pin lets no certificate expire.
+    pub until: Timestamp,
 }
 
 /// Issuing that failed, and when it may be tried again.
@@ -138,6 +153,31 @@ pub struct Claim {
     /// When the hook was called.
     pub at: Timestamp,
 }
+
+impl LineageMemory {
+    /// This is the lineage's newest Cert. One that was never seen before ends the pins.
+    pub fn succeed(&mut self, fingerprint: Fingerprint) {
+        if !self.succession.contains(&fingerprint) {
+            self.succession.push(fingerprint);
+            self.pins.clear();
+        }
+    }
+}
+
+impl Pin {
+    /// The name under which the store keeps the Cert, for a lineage that it remembers as `lineage`.
+    #[must_use]
+    pub fn archive(&self, lineage: &str) -> String {
+        match self.target {
+            None => lineage.to_owned(),
+            Some(_) => format!("{GIVEN}{}", self.fingerprint),
+        }
+    }
+}
+
+/// So begins the name of what was given by hand. No lineage is named so: the config's names have no space, and
+/// claims are remembered by a client and a folder.
+pub const GIVEN: &str = "given ";
 
 /// Digest of what is asked of a CA for a certificate, not of how: another one means that a failure, an order, or the
 /// newest Cert is about something else.

@@ -67,14 +67,16 @@ pub async fn walk(run: &Run, lineages: &[Lineage], asked: &Asked) -> Ends {
 /// One lineage: look, plan, issue if it is due; then each target.
 async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
     let disk = run.disk(lineage).await;
+    let pins = disk.seen.memory.pins.clone();
     let plan = plan_certificate(run, lineage, &disk, asked);
     let (end, mut disk) = match plan.issues(&lineage.name) {
         Some(_) => issue_lineage(run, lineage, disk, asked).await,
         None => (run.kept(lineage, &disk, &plan), disk),
     };
-    run.remember_succession(lineage, &mut disk).await;
+    run.remember(lineage, &pins, &mut disk).await;
     run.ground.say.step_done();
     let targets = walk_targets(run, lineage, &disk, asked).await;
+    run.keep_version(lineage, &disk).await;
     if end.outcome == CertOutcome::Issued {
         run.prune(lineage).await;
     }
@@ -120,11 +122,14 @@ pub(crate) async fn walk_targets(
 ) -> Vec<TargetEnd> {
     let walks = lineage.targets.iter().map(|owned| async move {
         let reached = reach_target(run, lineage, owned, disk, asked);
-        let end = match run.in_time(lineage, owned, reached).await {
+        let mut end = match run.in_time(lineage, owned, reached).await {
             Reached::Ended(end) => *end,
             // From here on the upload is told whatever happens.
             Reached::Deployed(out, end) => run.verify(owned, &out, *end).await,
         };
+        if end.outcome == TargetOutcome::Waiting {
+            end.pinned = plan::pinned(&disk.seen, &owned.target, run.ground.clock.now()).is_some();
+        }
         run.ground.say.step_done();
         end
     });
@@ -160,8 +165,14 @@ async fn reach_target(
         },
     };
     match run.deploy(lineage, owned, &out).await {
-        Ok(end) => Reached::Deployed(out, Box::new(end)),
-        Err(end) => Reached::Ended(end),
+        Ok(mut end) => {
+            end.pinned = out.pinned;
+            Reached::Deployed(out, Box::new(end))
+        }
+        Err(mut end) => {
+            end.pinned = out.pinned;
+            Reached::Ended(end)
+        }
     }
 }
 
@@ -173,21 +184,22 @@ async fn decide(
     disk: &OnDisk,
     asked: &Asked,
 ) -> Looked {
-    let Some(cert) = &disk.cert else {
-        let why = "there is no certificate to deploy";
-        let end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
-        return Looked::Settled(Box::new(end));
+    let now = run.ground.clock.now();
+    let wanted = plan::wanted(&disk.seen, &owned.target, now);
+    let cert = wanted.as_ref().ok().and_then(|wanted| disk.cert_of(wanted));
+    let (Ok(wanted), Some(cert)) = (&wanted, cert) else {
+        return Looked::Settled(Box::new(run.nothing_to_deploy(lineage, owned, disk)));
     };
-    let looked = run.look(lineage, owned, cert, disk, asked).await;
-    let faults = check::check(cert, &owned.target.domain, &run.roots, run.ground.clock.now());
+    let looked = run.look(lineage, owned, (cert, wanted.pin), disk, asked).await;
+    let faults = check::check(cert, &owned.target.domain, &run.roots, now);
     match looked {
         Looked::Settled(end) if end.outcome == TargetOutcome::Failed => {
             Looked::Settled(Box::new(end.with_faults(in_words(&faults))))
         }
         Looked::OutOfStep(_) if !faults.is_empty() => {
-            let why = "our own checks forbid it";
-            let end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Refused, why);
-            Looked::Settled(Box::new(end.with_faults(in_words(&faults))))
+            let mut end = refused(&lineage.name, owned, &faults);
+            end.pinned = wanted.pin.is_some();
+            Looked::Settled(Box::new(end))
         }
         Looked::Settled(_) | Looked::OutOfStep(_) => looked,
     }
@@ -200,6 +212,12 @@ async fn side_by_side<T>(walks: impl Iterator<Item = impl Future<Output = T>>) -
         stream::iter(numbered).buffer_unordered(SIDE_BY_SIDE).collect().await;
     ends.sort_by_key(|(number, _)| *number);
     ends.into_iter().map(|(_, end)| end).collect()
+}
+
+/// The end of a target onto which our own checks let no Cert with these faults.
+pub(crate) fn refused(lineage: &str, owned: &Owned, faults: &[Fault]) -> TargetEnd {
+    let why = "our own checks forbid it";
+    TargetEnd::new(lineage, owned, TargetOutcome::Refused, why).with_faults(in_words(faults))
 }
 
 /// Faults in the words of the report: each with its remedy.

@@ -2,13 +2,14 @@
 
 pub mod edge;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::aliyun::{self, Account};
-use crate::cert::{self, Cert, Leaf};
+use crate::cert::{self, Cert, Fingerprint, Leaf};
 use crate::config::{Config, Target};
 use crate::journal::{LineageMemory, TargetMemory, asked};
-use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen, Unusable};
+use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen, Unusable, Wanted};
 use crate::store::{self, Store};
 use crate::told;
 
@@ -19,8 +20,19 @@ pub struct OnDisk {
     pub seen: LineageSeen,
     /// The Cert, if it could be read and was asked for.
     pub cert: Option<Cert>,
+    /// The pinned Certs that could be read.
+    pub pinned: Vec<Cert>,
     /// What people should know: a damaged file of the journal was set aside.
     pub warning: Option<String>,
+}
+
+impl OnDisk {
+    /// The Cert that a target must serve.
+    #[must_use]
+    pub fn cert_of(&self, wanted: &Wanted<'_>) -> Option<&Cert> {
+        let is_it = |cert: &&Cert| cert.leaf().fingerprint == wanted.leaf.fingerprint;
+        self.cert.iter().chain(&self.pinned).find(is_it)
+    }
 }
 
 /// What there is to know of a target.
@@ -88,6 +100,7 @@ fn facts_of(
     let memory = store
         .map_or_else(|| Ok(LineageMemory::default()), |store| store.lineage(&lineage.memory()));
     let (memory, warning) = or_warning(memory);
+    let (pinned, pinned_certs) = pinned(lineage, &memory, store);
     let (leaf, unusable) = match read {
         Ok(leaf) => (leaf, None),
         Err(error) => (None, Some(unusable(&error))),
@@ -96,8 +109,31 @@ fn facts_of(
         Origin::Issued(place) => asked(&config.acme, &config.certificates[*place]),
         Origin::Source(_) | Origin::Claimed { .. } | Origin::Given => String::new(),
     };
-    let seen = LineageSeen { leaf, unusable, memory, asked, tried: false };
-    OnDisk { seen, cert: None, warning }
+    let seen = LineageSeen { leaf, unusable, memory, asked, tried: false, pinned };
+    OnDisk { seen, cert: None, pinned: pinned_certs, warning }
+}
+
+type Leaves = BTreeMap<Fingerprint, Result<Leaf, String>>;
+
+/// The Certs that are pinned. One that is no longer there is left out.
+fn pinned(lineage: &Lineage, memory: &LineageMemory, store: Option<&Store>) -> (Leaves, Vec<Cert>) {
+    let (mut leaves, mut certs) = (Leaves::new(), Vec::new());
+    let Some(store) = store else { return (leaves, certs) };
+    for pin in &memory.pins {
+        let archive = pin.archive(&lineage.memory());
+        match store.version_with(&archive, pin.fingerprint) {
+            Ok(None) => {}
+            Ok(Some(cert)) => {
+                leaves.insert(pin.fingerprint, Ok(cert.leaf().clone()));
+                certs.push(cert);
+            }
+            Err(error) => {
+                // What to do about it is another thing here: to let go of the pin.
+                leaves.insert(pin.fingerprint, Err(told::parts(&error).0));
+            }
+        }
+    }
+    (leaves, certs)
 }
 
 /// Files that are damaged or gone stay so; anything else (no permission, no descriptor left) may be well next time.

@@ -12,8 +12,10 @@ use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 
 mod issuing;
 mod ownership;
+mod pin;
 
 pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
+pub use pin::{Over, Wanted, earlier, over, pinned, pinned_until, standing_of, wanted};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
 /// minute", users of other tools waited up to six; ten is beyond doubt.
@@ -44,6 +46,8 @@ pub struct LineageSeen {
     pub asked: String,
     /// Issuing was tried in this run and failed.
     pub tried: bool,
+    /// The leaves of the pinned Certs that are on the disk, or why they cannot be read.
+    pub pinned: BTreeMap<Fingerprint, Result<Leaf, String>>,
 }
 
 /// Why a lineage's files could not be used.
@@ -324,7 +328,8 @@ fn lineage_steps(lineage: &Lineage, seen: &Seen, asked: &Asked, now: Timestamp) 
         let decision = if fresh {
             Some((Kind::Deploy, "as soon as the new certificate is there".to_owned(), None))
         } else {
-            target_decision(lineage, of, seen.targets.get(&owned.target), asked, now)
+            let target = (&owned.target, seen.targets.get(&owned.target));
+            target_decision(lineage, of, target, asked, now)
         };
         steps.extend(decision.map(|decision| step(lineage, Some(owned), decision)));
     }
@@ -340,15 +345,16 @@ fn step(lineage: &Lineage, owned: Option<&Owned>, decision: Decision) -> Step {
 fn target_decision(
     lineage: &Lineage,
     seen: &LineageSeen,
-    target: Option<&TargetSeen>,
+    target: (&Target, Option<&TargetSeen>),
     asked: &Asked,
     now: Timestamp,
 ) -> Option<Decision> {
-    let Some(leaf) = &seen.leaf else {
-        return Some((Kind::Skip, no_certificate(seen), None));
+    let wanted = match wanted(seen, target.0, now) {
+        Ok(wanted) => wanted,
+        Err(why) => return Some((Kind::Skip, why, None)),
     };
-    match standing(lineage, leaf, &seen.memory, target?, asked, now) {
-        Standing::InStep(_) => None,
+    match standing_of(lineage, &wanted, &seen.memory, target.1?, asked, now) {
+        Standing::InStep(_) => wanted.pin.map(|pin| (Kind::Skip, pin::held(pin), None)),
         Standing::Lagging { until } => {
             Some((Kind::Wait, "accepted, not shown yet".to_owned(), Some(until)))
         }
@@ -357,7 +363,7 @@ fn target_decision(
             format!("it serves a newer certificate of this lineage ({})", newer.short()),
             None,
         )),
-        Standing::OutOfStep(why) => Some((Kind::Deploy, why, None)),
+        Standing::OutOfStep(why) => Some((Kind::Deploy, pin::told(wanted.pin, why), None)),
     }
 }
 

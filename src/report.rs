@@ -9,14 +9,16 @@ use crate::told;
 
 mod status;
 mod text;
+mod versions;
 
 pub use status::{Status, StatusCertificate, StatusTarget};
 pub use text::{minute, warning_lines};
+pub use versions::{Version, Versions};
 
 /// Version of the JSON documents. Fields are added without a new number, never taken away.
 pub const SCHEMA: u32 = 1;
 
-/// The report of `renew`, `hook` and `deploy`.
+/// The report of `renew`, `hook`, `deploy` and `rollback`.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {

@@ -1,6 +1,7 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
 mod edge;
+mod kept;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
@@ -22,7 +23,7 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
 use crate::look::OnDisk;
-use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, Unusable, lives_on, renew_at};
+use crate::plan::{CertOutcome, Lineage, Origin, Plan, Unusable, lives_on, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
@@ -113,18 +114,25 @@ impl Run {
         disk
     }
 
-    /// What is on disk of a lineage now, if it is another Cert than was looked at.
+    /// What is on disk of a lineage now, if it is another Cert than was looked at, or another pin.
     pub async fn newest(&self, lineage: &Lineage, disk: &OnDisk) -> Option<OnDisk> {
         if lineage.origin == Origin::Given {
             return None;
         }
         let mut newest = self.disk(lineage).await;
-        let fingerprint = |disk: &OnDisk| disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
         // Files that cannot be read just now are no reason to drop the Cert in hand.
-        if newest.cert.is_none() || fingerprint(&newest) == fingerprint(disk) {
-            return None;
+        if newest.cert.is_none() {
+            newest.cert.clone_from(&disk.cert);
+            newest.seen.leaf.clone_from(&disk.seen.leaf);
         }
-        self.remember_succession(lineage, &mut newest).await;
+        let fingerprint = |disk: &OnDisk| disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
+        let (old, new) = (&disk.seen.memory.pins, newest.seen.memory.pins.clone());
+        match fingerprint(&newest) == fingerprint(disk) {
+            true if *old == new => return None,
+            // Pinned or let go by another run, which has said so.
+            true => self.remember(lineage, &new, &mut newest).await,
+            false => self.remember(lineage, old, &mut newest).await,
+        }
         Some(newest)
     }
 
@@ -308,41 +316,6 @@ impl Run {
         CertificateEnd::new(lineage, Some(leaf), CertOutcome::Kept, "issued by another client")
     }
 
-    /// The succession grows by a leaf that was never seen.
-    pub async fn remember_succession(&self, lineage: &Lineage, disk: &mut OnDisk) {
-        let Some(fingerprint) = disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint) else {
-            return;
-        };
-        if disk.seen.memory.succession.contains(&fingerprint) {
-            return;
-        }
-        disk.seen.memory.succession.push(fingerprint);
-        let name = lineage.memory();
-        self.keep(move |store| {
-            store.update_lineage(&name, |memory| {
-                if !memory.succession.contains(&fingerprint) {
-                    memory.succession.push(fingerprint);
-                }
-            })
-        })
-        .await;
-    }
-
-    /// Old versions go, but for those that a target took.
-    pub async fn prune(&self, lineage: &Lineage) {
-        let taken = |owned: &Owned| {
-            let memory = self.store.as_ref()?.target(&owned.target).ok()?;
-            memory.taken.map(|taken| taken.fingerprint)
-        };
-        let needed: Vec<_> = lineage.targets.iter().filter_map(taken).collect();
-        let Some(store) = &self.store else { return };
-        // Another run may be at work in the lineage's versions; it prunes when it is done.
-        let at_once = Wait { until: Some(Instant::now()), ..self.lock_wait() };
-        let Ok(_lock) = store.lock_lineage(&lineage.name, at_once).await else { return };
-        let (name, keep) = (lineage.name.clone(), self.config.store.keep_versions);
-        self.keep(move |store| store.prune(&name, keep, &needed)).await;
-    }
-
     /// How long a run waits for a lock.
     #[must_use]
     pub fn lock_wait(&self) -> Wait<'_> {
@@ -352,14 +325,20 @@ impl Run {
 
     /// Does something to the store, where waiting for the disk holds up nobody. What fails is told and stops nothing.
     pub async fn keep(&self, act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static) {
-        let Some(store) = self.store.clone().filter(|_| !self.is_forgetful()) else { return };
-        let kept = match tokio::task::spawn_blocking(move || act(&store)).await {
-            Ok(kept) => kept,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = kept {
+        if let Err(error) = self.try_keep(act).await {
             self.warn_of_store(&error);
         }
+    }
+
+    /// As [`Run::keep`], and the caller tells.
+    async fn try_keep(
+        &self,
+        act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Some(store) = self.store.clone().filter(|_| !self.is_forgetful()) else {
+            return Ok(());
+        };
+        tokio::task::spawn_blocking(move || act(&store)).await?
     }
 
     /// A store that could not be written to is let alone for the rest of the run: waiting for it once is enough.

@@ -4,7 +4,7 @@
 //! version                      the format, `1`
 //! locks/                       empty but for who holds them; never deleted
 //! acme/HOST/account.json       ACME accounts
-//! archive/NAME/0001/*.pem      every version of a lineage
+//! archive/NAME/0001/*.pem      the versions of a lineage, also of what other clients issue; what is pinned by hand
 //! live/NAME                    a link to the version that counts
 //! journal/                     lineages/, targets/, records/, renew.json
 //! claims/                      what hooks asked for, a file each
@@ -12,6 +12,7 @@
 
 mod account;
 mod claims;
+mod copies;
 mod files;
 mod journal;
 mod judge;

@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::hook::{owned_by_config, targets};
-use super::{Ended, Form, Refusal, account_of, configured_or_not, open};
+use super::{Ended, Form, Refusal, account_of, configured_or_not, open, pinned};
 use crate::cert::Cert;
 use crate::cli::{Deploy as Flags, Global};
 use crate::config::Target;
 use crate::ground::Ground;
+use crate::journal::Pin;
 use crate::look::{self, OnDisk};
-use crate::plan::{
-    Asked, CertOutcome, Conflict, Lineage, LineageSeen, Origin, Owned, TargetOutcome, ownership,
-};
+use crate::plan::{Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOutcome, ownership};
 use crate::report::{CertificateEnd, Ends, ErrorEnd, Report, TargetEnd};
 use crate::run::Run;
 use crate::store::{self, Store};
@@ -29,23 +28,41 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     if let Some(why) = unwritable {
         run.warn(why);
     }
-    let (targets, refused) = unowned(&run, targets);
-    let (lineage, disk) = match read(flags).await {
-        Ok((place, cert)) => lineage(&place, cert, targets),
+    let (place, cert) = match read(flags).await {
+        Ok(read) => read,
         Err(error) => {
             let ends = unread(flags, &targets, &error, run.warnings.take());
             let report = Report::new("deploy", started, run.ground.clock.now(), ends);
             return Ok(Ended::of(&report, global, Form::from(flags.json)));
         }
     };
+    let (lineage, disk, refused) = if flags.pin {
+        let held = pinned::pin(&run, &cert, &targets).await?;
+        let (lineage, disk) = lineage(&place, cert, held.targets, held.pins);
+        (lineage, disk, Vec::new())
+    } else {
+        let (free, refused) = unowned(&run, targets);
+        let free = free.into_iter().map(Owned::plain).collect();
+        let (lineage, disk) = lineage(&place, cert, free, Vec::new());
+        (lineage, disk, refused)
+    };
     let leaf = disk.seen.leaf.as_ref();
     let certificate = CertificateEnd::new(&lineage, leaf, CertOutcome::Kept, "given by hand");
     run.ground.say.steps(u64::try_from(lineage.targets.len()).unwrap_or(u64::MAX));
     let mut targets = walk_targets(&run, &lineage, &disk, &Asked::default()).await;
-    targets.extend(refused.iter().map(owned_by_config));
+    targets.extend(refused.iter().map(owned));
     let ends = Ends { certificates: vec![certificate], targets, warnings: run.warnings.take() };
     let report = Report::new("deploy", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
+}
+
+/// The end of a target that the config gives to a lineage.
+fn owned(conflict: &Conflict) -> TargetEnd {
+    let mut end = owned_by_config(conflict);
+    if let Some(error) = &mut end.error {
+        error.help += "; or hold this certificate there for a while: --pin";
+    }
+    end
 }
 
 /// The targets that the config does not own, and those that it does: the next `renew` would put these back.
@@ -96,17 +113,12 @@ async fn read(flags: &Flags) -> anyhow::Result<(PathBuf, Cert)> {
     }
 }
 
-fn lineage(place: &Path, cert: Cert, targets: Vec<Target>) -> (Lineage, OnDisk) {
-    let leaf = cert.leaf().clone();
+fn lineage(place: &Path, cert: Cert, targets: Vec<Owned>, pins: Vec<Pin>) -> (Lineage, OnDisk) {
+    let leaf = cert.leaf();
     let name = place
         .file_name()
         .map_or_else(|| leaf.fingerprint.short(), |name| name.to_string_lossy().into_owned());
-    let lineage = Lineage {
-        name,
-        names: leaf.names.clone(),
-        origin: Origin::Given,
-        targets: targets.into_iter().map(Owned::plain).collect(),
-    };
-    let seen = LineageSeen { leaf: Some(leaf), ..LineageSeen::default() };
-    (lineage, OnDisk { seen, cert: Some(cert), warning: None })
+    let lineage = Lineage { name, names: leaf.names.clone(), origin: Origin::Given, targets };
+    let seen = pinned::seen(&cert, pins);
+    (lineage, OnDisk { seen, cert: Some(cert), ..OnDisk::default() })
 }

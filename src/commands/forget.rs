@@ -6,6 +6,7 @@ use crate::cli::{Forget, Global};
 use crate::config::{CdnDomain, Config};
 use crate::ground::Ground;
 use crate::journal::Claim;
+use crate::plan::claim_memory;
 use crate::store::Store;
 use crate::told;
 
@@ -18,6 +19,7 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
     let (name, said) = match &flags.domain {
         None => {
             claims::drop(&run, &store, claim)?;
+            run.drop_versions(claim_memory(&claim.client, &claim.source)).await;
             (
                 &flags.name,
                 "forgotten, until its hook is called again; what its CDN domains serve stays",
@@ -32,7 +34,8 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
             (domain, "forgotten, until the hook names it again; what it serves stays")
         }
     };
-    Ok(Ended { stdout: format!("{name}: {said} as it is\n"), ..Ended::default() })
+    let stdout = format!("{name}: {said} as it is\n");
+    Ok(Ended { stdout, stderr: super::plan::warnings(&run), code: 0 })
 }
 
 /// The claim that people know by this name: that of its lineage, else its own if it is the only one.

@@ -9,7 +9,7 @@ use crate::cli::{Global, Plan as Flags};
 use crate::config::Target;
 use crate::ground::Ground;
 use crate::look::{self, AtTarget};
-use crate::plan::{Asked, Kind, Lineage, Owned, Plan, Seen, Step, plan};
+use crate::plan::{Asked, Kind, Lineage, Owned, Plan, Seen, Step, plan, wanted};
 use crate::report::{self, minute};
 use crate::run::Run;
 use crate::store::Store;
@@ -73,10 +73,12 @@ async fn foresee_refusals(run: &Run, lineages: &[Lineage], plan: &mut Plan) {
         if uploads.peek().is_none() {
             continue;
         }
-        let Some(cert) = run.disk(lineage).await.cert else { continue };
+        let (disk, now) = (run.disk(lineage).await, run.ground.clock.now());
         for step in uploads {
             let Some(target) = &step.target else { continue };
-            let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
+            let Ok(wanted) = wanted(&disk.seen, target, now) else { continue };
+            let Some(cert) = disk.cert_of(&wanted) else { continue };
+            let faults = check(cert, &target.domain, &run.roots, now);
             if let Some(fault) = faults.first() {
                 step.kind = Kind::Skip;
                 step.reason = format!("it would be refused: {fault}");

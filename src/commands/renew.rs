@@ -18,6 +18,7 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     refuse_nothing(&run.config, &lineages)?;
     let asked = asked(flags, &lineages)?;
     let (mut ends, ()) = tokio::join!(walk(&run, &lineages, &asked), run.repair(&lineages));
+    run.drop_unpinned().await;
     run.keep(move |store| store.note_renew(started)).await;
     ends.warnings.extend(run.warnings.take());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);
@@ -43,10 +44,11 @@ pub(super) fn known(names: &[String], lineages: &[Lineage]) -> Result<(), Refusa
         return Ok(());
     };
     let near = crate::config::nearest(unknown, &all);
-    let help = near.map_or_else(
-        || format!("the certificates are: {}", all.join(", ")),
-        |near| format!("is it `{near}`?"),
-    );
+    let help = match (near, all.is_empty()) {
+        (Some(near), _) => format!("is it `{near}`?"),
+        (None, false) => format!("the certificates are: {}", all.join(", ")),
+        (None, true) => "none is configured, and no hook has left a claim".to_owned(),
+    };
     Err(Refusal::Wrong(format!("error: there is no certificate `{unknown}`\n  help: {help}\n")))
 }
 

@@ -6,7 +6,7 @@ use crate::cli::{Global, Status as Flags};
 use crate::ground::Ground;
 use crate::plan::{
     Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, Unusable,
-    renew_at, standing,
+    pinned, renew_at, standing_of, wanted,
 };
 use crate::report::{self, Status, StatusCertificate, StatusTarget};
 use crate::run::Run;
@@ -89,14 +89,18 @@ fn target(
 ) -> StatusTarget {
     let target = seen.targets.get(&owned.target);
     let leaf = target.and_then(served);
+    let pin = pinned(of, &owned.target, run.ground.clock.now());
     StatusTarget {
         domain: owned.target.domain.written.clone(),
         aliyun: owned.target.aliyun.clone(),
         served_fingerprint: leaf.map(|leaf| leaf.fingerprint.to_string()),
         served_not_after: leaf.map(|leaf| leaf.not_after),
-        in_step: target.is_some_and(|target| in_step(run, lineage, of, target)),
-        pinned: false,
-        last_error: target.and_then(last_error),
+        in_step: target.is_some_and(|target| in_step(run, lineage, of, (owned, target))),
+        pinned: pin.is_some(),
+        pinned_until: pin.map(|pin| pin.until),
+        last_error: target.and_then(last_error).or_else(|| {
+            wanted(of, &owned.target, run.ground.clock.now()).err().filter(|_| pin.is_some())
+        }),
     }
 }
 
@@ -107,10 +111,15 @@ fn served(target: &TargetSeen) -> Option<&crate::cert::Leaf> {
     }
 }
 
-fn in_step(run: &Run, lineage: &Lineage, of: &LineageSeen, target: &TargetSeen) -> bool {
+fn in_step(
+    run: &Run,
+    lineage: &Lineage,
+    of: &LineageSeen,
+    (owned, target): (&Owned, &TargetSeen),
+) -> bool {
     let now = run.ground.clock.now();
-    of.leaf.as_ref().is_some_and(|leaf| {
-        let standing = standing(lineage, leaf, &of.memory, target, &Asked::default(), now);
+    wanted(of, &owned.target, now).is_ok_and(|wanted| {
+        let standing = standing_of(lineage, &wanted, &of.memory, target, &Asked::default(), now);
         matches!(standing, Standing::InStep(_))
     })
 }

@@ -442,9 +442,7 @@ async fn open_proofs(
 fn succeed(memory: &mut journal::LineageMemory, fingerprint: Fingerprint, asked: String) {
     memory.order = None;
     memory.asked = Some(asked);
-    if memory.succession.last() != Some(&fingerprint) {
-        memory.succession.push(fingerprint);
-    }
+    memory.succeed(fingerprint);
 }
 
 /// The CA knows the order no more, or not as ours. What may pass is no such answer.

@@ -1,8 +1,9 @@
 //! The plan as a table: what is seen, what is to be done.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod fixpoint;
 mod older;
+mod pins;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
@@ -104,6 +105,7 @@ impl World {
                 version: 2,
             }),
             revoked: self.revoked.iter().map(|n| Fingerprint::of(&[*n])).collect(),
+            pins: Vec::new(),
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
@@ -111,6 +113,7 @@ impl World {
             memory,
             asked: "what is asked".to_owned(),
             tried: self.tried,
+            pinned: BTreeMap::new(),
         };
         let served = self.served.clone().unwrap_or(Served::Off);
         let memory = TargetMemory { taken: self.taken.clone(), ..TargetMemory::default() };

@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use super::{Report, Status};
+use super::{Report, Status, Versions};
 use crate::plan::Kind;
 
 /// The answer of `plan --json`.
@@ -53,4 +53,5 @@ fn schemas_are_kept() {
     check("status", &schema_for!(Status));
     check("plan", &schema_for!(Plan));
     check("account", &schema_for!(Account));
+    check("versions", &schema_for!(Versions));
 }

@@ -65,6 +65,9 @@ pub struct StatusTarget {
     pub in_step: bool,
     /// A pin holds it.
     pub pinned: bool,
+    /// Until when, at the latest.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub pinned_until: Option<Timestamp>,
     /// The last error.
     pub last_error: Option<String>,
 }
@@ -120,9 +123,13 @@ fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
     for target in &certificate.targets {
         let ends = target.served_not_after.map_or_else(|| "-".to_owned(), day);
         let in_step = if target.in_step { "yes" } else { "NO" };
-        let note = target.last_error.clone().unwrap_or_default();
+        let note = target.last_error.clone().unwrap_or_else(|| pinned(target));
         table.add_row([String::new(), target.domain.clone(), ends, in_step.to_owned(), note]);
     }
+}
+
+fn pinned(target: &StatusTarget) -> String {
+    target.pinned_until.map_or_else(String::new, |until| format!("pinned until {}", day(until)))
 }
 
 fn note(certificate: &StatusCertificate) -> String {

@@ -76,7 +76,7 @@ impl Report {
         let verdict = match (self.ok, self.command) {
             (true, _) => "all is as it should be",
             // Nothing keeps in step what was put there by hand.
-            (false, "deploy") => "not all is as it should be",
+            (false, "deploy" | "rollback") => "not all is as it should be",
             (false, _) => "not all is as it should be; the next run tries again",
         };
         match said.is_empty() {
@@ -140,7 +140,8 @@ fn target_line(end: &TargetEnd) -> String {
         | TargetOutcome::Refused
         | TargetOutcome::Failed => format!("; {}", end.reason),
     };
-    format!("  {}: {}{proof}{replaced}{why}", end.domain, outcome(end.outcome))
+    let pinned = if end.pinned { ", pinned" } else { "" };
+    format!("  {}: {}{proof}{pinned}{replaced}{why}", end.domain, outcome(end.outcome))
 }
 
 fn target_errors(end: &TargetEnd) -> String {

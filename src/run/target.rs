@@ -6,9 +6,11 @@ use super::Run;
 use crate::aliyun::{self, Account};
 use crate::cert::{Cert, Leaf};
 use crate::config::{Target, Verify};
+use crate::journal::Pin;
 use crate::look::OnDisk;
 use crate::plan::{
-    Asked, Lineage, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, before, standing,
+    Asked, Lineage, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, Wanted, before,
+    standing_of,
 };
 use crate::report::{ErrorEnd, Meanwhile, Replaced, TargetEnd, minute};
 use crate::store::{Lock, LockError};
@@ -43,6 +45,8 @@ pub struct OutOfStep {
     pub seen: TargetSeen,
     /// Why.
     pub reason: String,
+    /// A pin says so.
+    pub pinned: bool,
 }
 
 impl Run {
@@ -51,11 +55,14 @@ impl Run {
         &self,
         lineage: &Lineage,
         owned: &Owned,
-        cert: &Cert,
+        (cert, pin): (&Cert, Option<&Pin>),
         disk: &OnDisk,
         asked: &Asked,
     ) -> Looked {
-        let settled = |end| Looked::Settled(Box::new(end));
+        let settled = |mut end: TargetEnd| {
+            end.pinned = pin.is_some();
+            Looked::Settled(Box::new(end))
+        };
         let account = match self.account(&owned.target.aliyun) {
             Ok(account) => account,
             Err(error) => return settled(self.failed(lineage, owned, &error).await),
@@ -69,12 +76,13 @@ impl Run {
             self.warn_of_blindness(owned, &error);
         }
         let (seen, leaf) = (at.seen, cert.leaf());
+        let wanted = Wanted { leaf, pin };
         self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&seen.served));
         let now = self.ground.clock.now();
-        match standing(lineage, leaf, &disk.seen.memory, &seen, asked, now) {
+        match standing_of(lineage, &wanted, &disk.seen.memory, &seen, asked, now) {
             Standing::OutOfStep(reason) => {
-                let cert = cert.clone();
-                Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason }))
+                let (cert, pinned) = (cert.clone(), pin.is_some());
+                Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason, pinned }))
             }
             Standing::InStep(proof) => {
                 let end = self.in_step(lineage, owned, &seen, proof).await;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::shown;
@@ -136,6 +137,42 @@ pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
 pub(super) fn remove_folder(path: &Path) -> anyhow::Result<()> {
     let removed = step().and_then(|()| absent_is_none(std::fs::remove_dir_all(path)));
     removed.map(drop).map_err(|error| failed("remove the folder", path, &error))
+}
+
+/// Makes a temporary folder in `folder`, to be filled and then made visible by [`publish`].
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn new_folder_in(folder: &Path) -> anyhow::Result<PathBuf> {
+    let made = step().and_then(|()| {
+        let mode = Permissions::from_mode(FOLDER_MODE);
+        tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempdir_in(folder)
+    });
+    made.map(TempDir::keep).map_err(|error| failed("make a folder in", folder, &error))
+}
+
+/// Gives a filled folder its name, which nothing may have yet, by one rename; durable when this returns.
+///
+/// # Errors
+/// The disk refuses; the folder then is not visible.
+pub(super) fn publish(filled: &Path, path: &Path) -> anyhow::Result<()> {
+    let renamed = step()
+        .and_then(|()| Ok(renameat_with(CWD, filled, CWD, path, RenameFlags::NOREPLACE)?))
+        .and_then(|()| step())
+        .and_then(|()| sync_folder(folder_of(path)));
+    renamed.map_err(|error| failed("make visible", path, &error))
+}
+
+/// Removes the temporary folders that killed runs left in a folder. As far as it goes: they do no harm.
+pub(super) fn sweep_folders(folder: &Path) {
+    for name in all_names_in(folder).unwrap_or_default().iter().filter(|name| is_temporary(name)) {
+        let path = folder.join(name);
+        if path.is_dir()
+            && let Err(error) = remove_folder(&path)
+        {
+            tracing::debug!(path = %path.display(), %error, "a temporary folder stays");
+        }
+    }
 }
 
 /// Removes the temporary files that killed runs left in a folder: those for which `stale` says so. As far as it goes:

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Access, Store, files, names, shown};
 use crate::config::Target;
-use crate::journal::{LineageMemory, Record, TargetMemory};
+use crate::journal::{LineageMemory, Pin, Record, TargetMemory};
 
 impl Store {
     /// What is remembered of a lineage; nothing (the default) if there is nothing.
@@ -31,6 +31,18 @@ impl Store {
         change: impl FnOnce(&mut LineageMemory),
     ) -> anyhow::Result<()> {
         self.update(&self.lineage_path(name), change)
+    }
+
+    /// The pins of all lineages.
+    ///
+    /// # Errors
+    /// The disk refuses, or the memory of a lineage is damaged: then it is not known what is pinned.
+    pub(super) fn all_pins(&self) -> anyhow::Result<Vec<Pin>> {
+        let (lineages, damaged) = self.entries::<LineageMemory>(&self.root.join(LINEAGES))?;
+        if !damaged.is_empty() {
+            return Err(anyhow!(damaged.join("\n")));
+        }
+        Ok(lineages.into_iter().flat_map(|memory| memory.pins).collect())
     }
 
     /// What is remembered of a target; nothing (the default) if there is nothing.

@@ -155,20 +155,23 @@ impl Store {
         files::remove_folder(&self.version_path(lineage, version))
     }
 
-    /// Drops versions, but for: the last `keep` complete ones, those with a leaf in `needed`, the one that counts, and
-    /// the one that holds the key of the order under way. Called between orders, never within one.
+    /// Drops versions, but for: the last `keep` complete ones, those with a leaf in `needed`, the one that counts, the
+    /// pinned one, and the one that holds the key of the order under way. Called between orders, never within one.
     ///
     /// # Errors
     /// The disk refuses, or the journal of the lineage is damaged; what was not dropped is dropped the next time.
     pub fn prune(&self, lineage: &str, keep: usize, needed: &[Fingerprint]) -> anyhow::Result<()> {
         self.writable()?;
         let live = self.live_version(lineage)?;
-        let ordered = self.lineage(lineage)?.order.map(|order| order.version);
+        let memory = self.lineage(lineage)?;
+        let ordered = memory.order.map(|order| order.version);
+        let pinned = memory.pins.iter().map(|pin| pin.fingerprint);
+        let needed: Vec<Fingerprint> = needed.iter().copied().chain(pinned).collect();
         let complete = self.versions(lineage)?;
         let last = &complete[complete.len().saturating_sub(keep)..];
         for version in self.numbers(lineage)? {
             let held = live == Some(version) || ordered == Some(version) || last.contains(&version);
-            if held || self.is_needed(lineage, version, needed) {
+            if held || self.is_needed(lineage, version, &needed) {
                 files::sweep(&self.version_path(lineage, version), |_| true);
             } else {
                 self.drop_version(lineage, version)?;
@@ -227,10 +230,7 @@ impl Store {
                 return Ok(());
             }
         }
-        files::write(&folder.join(LEAF), cert.leaf_pem().as_bytes())?;
-        files::write(&folder.join("chain.pem"), cert.issuers_pem().as_bytes())?;
-        // With its root, where a private CA hands it out: our own checks see by it where the chain leads.
-        files::write(&folder.join(FULLCHAIN), to_pem(cert.chain()).as_bytes())
+        write_chain_files(&folder, cert)
     }
 
     /// This version or a newer one counts. Not so if that cannot be read: then it must not stand in the way.
@@ -248,7 +248,7 @@ impl Store {
         cert.is_some_and(|cert| needed.contains(&cert.leaf().fingerprint))
     }
 
-    fn is_complete(&self, lineage: &str, version: u32) -> anyhow::Result<bool> {
+    pub(super) fn is_complete(&self, lineage: &str, version: u32) -> anyhow::Result<bool> {
         let folder = self.version_path(lineage, version);
         let there = |name: &str| files::facts_of(&folder.join(name)).map(|facts| facts.is_some());
         Ok(there(FULLCHAIN)? && there(KEY)?)
@@ -260,7 +260,7 @@ impl Store {
     }
 
     /// Numbers of all versions, complete or not, ascending.
-    fn numbers(&self, lineage: &str) -> anyhow::Result<Vec<u32>> {
+    pub(super) fn numbers(&self, lineage: &str) -> anyhow::Result<Vec<u32>> {
         let names = files::names_in(&self.archive_path(lineage))?;
         let mut numbers: Vec<u32> =
             names.iter().filter_map(|name| number(&name.to_string_lossy())).collect();
@@ -268,17 +268,25 @@ impl Store {
         Ok(numbers)
     }
 
-    fn archive_path(&self, lineage: &str) -> PathBuf {
+    pub(super) fn archive_path(&self, lineage: &str) -> PathBuf {
         self.root.join("archive").join(names::file_name(lineage))
     }
 
-    fn version_path(&self, lineage: &str, version: u32) -> PathBuf {
+    pub(super) fn version_path(&self, lineage: &str, version: u32) -> PathBuf {
         self.archive_path(lineage).join(digits(version))
     }
 
     fn live_path(&self, lineage: &str) -> PathBuf {
         self.root.join("live").join(names::file_name(lineage))
     }
+}
+
+/// The chain, `fullchain.pem` last.
+pub(super) fn write_chain_files(folder: &Path, cert: &Cert) -> anyhow::Result<()> {
+    files::write(&folder.join(LEAF), cert.leaf_pem().as_bytes())?;
+    files::write(&folder.join("chain.pem"), cert.issuers_pem().as_bytes())?;
+    // With its root, where a private CA hands it out: our own checks see by it where the chain leads.
+    files::write(&folder.join(FULLCHAIN), to_pem(cert.chain()).as_bytes())
 }
 
 /// Relative, so that the whole store may be moved or mounted elsewhere.
@@ -295,11 +303,11 @@ fn number(name: &str) -> Option<u32> {
     name.parse().ok().filter(|version| *version > 0 && digits(*version) == name)
 }
 
-const KEY: &str = "privkey.pem";
-const LEAF: &str = "cert.pem";
+pub(super) const KEY: &str = "privkey.pem";
+pub(super) const LEAF: &str = "cert.pem";
 
 /// Written last: it makes a version complete.
-const FULLCHAIN: &str = "fullchain.pem";
+pub(super) const FULLCHAIN: &str = "fullchain.pem";
 
 #[cfg(test)]
 mod tests;

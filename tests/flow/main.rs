@@ -10,4 +10,5 @@ mod house;
 mod issuing;
 mod keeping_step;
 mod older;
+mod rollback;
 mod terminal;

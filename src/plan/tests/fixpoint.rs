@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::pins::{kept, pin};
 use super::*;
+
+const NAMES: [&str; 4] = ["t0.com", "t1.com", "t2.com", "t3.com"];
 
 /// Carries a plan out: what an ideal world would look like afterwards.
 fn carry_out(plan: &Plan, seen: &mut Seen, now: Timestamp) {
@@ -11,11 +14,11 @@ fn carry_out(plan: &Plan, seen: &mut Seen, now: Timestamp) {
         match (step.kind, &step.target) {
             (Kind::Issue, _) => {
                 let fresh = leaf(200, 90);
-                of.memory.succession.push(fresh.fingerprint);
+                of.memory.succeed(fresh.fingerprint);
                 of.leaf = Some(fresh);
             }
             (Kind::Deploy, Some(target)) => {
-                let leaf = of.leaf.clone().unwrap();
+                let leaf = wanted(of, target, now).unwrap().leaf.clone();
                 let target = seen.targets.get_mut(target).unwrap();
                 let before = before(&target.served);
                 target.memory.taken = Some(Taken {
@@ -47,14 +50,21 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
         proptest::option::of((0_u8..6, -5_i64..80)),
         proptest::collection::vec(0_u8..6, 0..4),
         proptest::option::of(-5_i64..50),
+        proptest::collection::vec((0_u8..6, -5_i64..50, proptest::option::of(0_usize..4)), 0..3),
+        proptest::collection::vec(0_u8..6, 0..4),
     )
-        .prop_map(|(cert, succession, wait)| LineageSeen {
+        .prop_map(|(cert, succession, wait, pins, on_disk)| LineageSeen {
             leaf: cert.map(|(number, left)| leaf(number, left)),
             memory: LineageMemory {
                 succession: succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
                 failures: wait.and_then(|minutes| failures(minutes, false, "")),
+                pins: pins
+                    .into_iter()
+                    .map(|(n, left, on)| pin((n, left, on.map(|at| NAMES[at]))))
+                    .collect(),
                 ..LineageMemory::default()
             },
+            pinned: on_disk.into_iter().map(kept).collect(),
             ..LineageSeen::default()
         })
 }
@@ -73,7 +83,7 @@ proptest! {
         targets in proptest::collection::vec((any_served(), any_taken(), any::<bool>()), 4),
         claimed in proptest::collection::vec((0_usize..4, 0_i64..3, 0_usize..2), 0..4),
     ) {
-        let names = ["t0.com", "t1.com", "t2.com", "t3.com"];
+        let names = NAMES;
         let config = config(&[("a", None, &names[..1]), ("b", Some("/l/b"), &names[1..2])]);
         let claims: Vec<Claim> = claimed.iter().map(|(t, hour, source)| claim(["/l/b", "/l/c"][*source], *hour, &names[*t..=*t])).collect();
         let owned = ownership(&config, &claims).lineages;
