@@ -88,10 +88,11 @@ fn decode(form: &[u8]) -> BTreeMap<String, String> {
 
 fn settings(endpoint: &str) -> config::Aliyun {
     config::Aliyun {
-        keys: None,
         cdn_endpoint: endpoint.into(),
         dns_endpoint: endpoint.into(),
-        calls_per_second: 9.6,
+        sts_endpoint: Some(endpoint.into()),
+        metadata_endpoint: endpoint.into(),
+        ..config::Aliyun::default()
     }
 }
 
@@ -278,7 +279,7 @@ async fn without_credentials_nothing_is_sent() {
     let cloud = Cloud::default();
     let account = cloud.account(|_, _| ok("{}"));
     let Ok(mut inner) = Rc::try_unwrap(account.inner) else { panic!("a clone is left") };
-    inner.env = Env::default();
+    inner.setup.env = Env::default();
     let account = Account { inner: Rc::new(inner), ..account };
     let error = account.describe_domains().await.unwrap_err();
     assert_eq!((error.kind, cloud.forms().len()), (Kind::Credentials, 0));

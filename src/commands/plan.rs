@@ -136,7 +136,7 @@ async fn look_at_all(run: &Run, lineages: &[Lineage]) -> (Seen, Vec<(Owned, AtTa
 
 /// What the run has gathered for people.
 pub(super) fn warnings(run: &Run) -> String {
-    run.warnings.take().iter().map(|warning| report::warning_lines(warning)).collect()
+    run.take_warnings().iter().map(|warning| report::warning_lines(warning)).collect()
 }
 
 fn told_unseen(unseen: &[(Target, aliyun::Error)]) -> String {

@@ -66,7 +66,7 @@ fn gateway() {
     check("IncompleteSignature", 400, Kind::Credentials, Again::Never);
     check("InvalidAccessKeyId.NotFound", 404, Kind::Credentials, Again::Never);
     check("InvalidAccessKeyId.Inactive", 400, Kind::Credentials, Again::Never);
-    check("InvalidSecurityToken.Expired", 400, Kind::Credentials, Again::Never);
+    check("InvalidSecurityToken.Expired", 400, Kind::Credentials, Again::Keys);
     check("InvalidSecurityToken.Malformed", 400, Kind::Credentials, Again::Never);
     check("InvalidSecurityToken.MismatchWithAccessKey", 403, Kind::Credentials, Again::Never);
     check("MissingSecurityToken", 400, Kind::Credentials, Again::Never);
