@@ -63,14 +63,16 @@ impl Account {
         ground: &Ground,
         locks: Option<PathBuf>,
     ) -> Result<Self, Error> {
+        let cdn = endpoint(name, "cdn_endpoint", &config.cdn_endpoint)?;
+        let dns = endpoint(name, "dns_endpoint", &config.dns_endpoint)?;
         let setup = Setup::new(name, config, base.map(Path::to_owned), ground.env.clone())?;
         let inner = Inner {
             name: name.to_owned(),
-            cdn: endpoint(name, "cdn_endpoint", &config.cdn_endpoint)?,
-            dns: endpoint(name, "dns_endpoint", &config.dns_endpoint)?,
-            uploads: upload_interval(config.calls_per_second),
+            cdn,
+            dns,
             sts: setup.sts_or_usual()?,
             setup,
+            uploads: upload_interval(config.calls_per_second),
             http,
             stamp: Stamp::new(ground.clock.clone()),
             locks,
@@ -163,7 +165,7 @@ impl Account {
                 }
                 Err(failure) => failure,
             };
-            if failure.again == Again::Keys {
+            if failure.again == Again::Keys && so_far.keys == 0 {
                 failure = self.with_keys(failure, opened.as_ref()).await;
             }
             so_far.count(failure.again, begun.elapsed());

@@ -60,7 +60,7 @@ pub(super) struct Setup {
     sts: Option<Url>,
     metadata: Url,
     base: Option<PathBuf>,
-    env: Env,
+    pub(super) env: Env,
 }
 
 impl Setup {
