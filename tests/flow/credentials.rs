@@ -41,10 +41,10 @@ impl Home {
         self.house.var(&format!("ALIBABA_CLOUD_{name}"), value);
     }
 
-    /// More keys of `[aliyun.default]`.
-    fn configured(&mut self, lines: &str) {
-        self.house.config = self.house.config.replace("[[cert", &format!("{lines}\n[[cert"));
-        self.house.config = self.house.config.replace(&format!("[{lines}\n"), "[");
+    /// A further line of `[aliyun.default]`.
+    fn configured(&mut self, line: &str) {
+        let header = "[aliyun.default]\n";
+        self.house.config = self.house.config.replace(header, &format!("{header}{line}\n"));
     }
 
     fn key(&mut self) {
