@@ -249,6 +249,17 @@ fn the_metadata_services_versions() {
     );
 }
 
+/// A token that does not come is no reason to wait for ever, nor to go without keys.
+#[test]
+fn a_metadata_service_that_is_slow_with_tokens() {
+    let home = Home::new();
+    home.instance();
+    home.metadata.fault(Fault::at("token").silence());
+    let ended = home.run("renew");
+    assert_eq!((ended.code, home.uploader().as_str()), (0, "web"), "{}", ended.all());
+    assert_eq!(home.metadata.faults_left(), 0);
+}
+
 /// What these set up gives no key: the run fails, says all of this, and uploads nothing.
 fn refused(row: &str, set: fn(&mut Home), says: &[&str]) {
     let mut home = Home::new();

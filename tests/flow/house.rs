@@ -159,7 +159,7 @@ impl House {
             String::new()
         } else {
             format!(
-                "[aliyun.default]\naccess_key_id = \"{KEY_ID}\"\naccess_key_secret_file = \"secret\"\ncdn_endpoint = \"{url}\"\ndns_endpoint = \"{url}\"\n"
+                "[aliyun.default]\naccess_key_id = \"{KEY_ID}\"\naccess_key_secret_file = \"secret\"\ncdn_endpoint = \"{url}\"\ndns_endpoint = \"{url}\"\nsts_endpoint = \"{url}\"\n"
             )
         };
         let more = self.config.replace("URL", &url);

@@ -6,7 +6,7 @@ use crate::aliyun::retry::Again;
 
 const ROLE: &str =
     "see role_arn (ram_role_arn, ALIBABA_CLOUD_ROLE_ARN) and the RAM console: Identities, Roles";
-const TRUST: &str = "grant `{action}` on `{resource}` to the RAM user of {key}, and let the trust policy of the role name that user; see external_id too";
+const TRUST: &str = "grant `{action}` on `{resource}` to the RAM user or role of {key}, and let the trust policy of {subject} name it; see external_id too";
 const PROVIDER: &str = "see the OIDC provider in the RAM console and ALIBABA_CLOUD_OIDC_PROVIDER_ARN, and that the trust policy of {subject} names both it and the token's subject";
 const MOUNT: &str =
     "see that whoever puts the file of ALIBABA_CLOUD_OIDC_TOKEN_FILE there renews it";
