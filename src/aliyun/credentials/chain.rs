@@ -132,10 +132,10 @@ fn none(setup: &Setup, passed: &[Passed]) -> Error {
         return Error { message: what, ..error.clone() };
     }
     let why = passed.iter().map(|one| format!("{}: {}", one.source.name(), one.miss.why()));
-    let why = why.collect::<Vec<_>>().join("; ");
+    let why = why.collect::<Vec<_>>().join("\n");
     let message = match &setup.profile {
-        Some(profile) => format!("there is no profile `{profile}` for [aliyun.{name}]: {why}"),
-        None => format!("there is no AccessKey for [aliyun.{name}]: {why}"),
+        Some(profile) => format!("there is no profile `{profile}` for [aliyun.{name}]\n{why}"),
+        None => format!("there is no AccessKey for [aliyun.{name}]\n{why}"),
     };
     let broken: Vec<&str> = passed.iter().filter_map(|one| one.miss.help()).collect();
     let help = match (broken.is_empty(), &setup.profile) {

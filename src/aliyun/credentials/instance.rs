@@ -118,8 +118,8 @@ fn request(account: &Account, method: Method, path: &str, token: Option<&HeaderV
 
 fn not_there(account: &Account, error: &http::Error) -> Error {
     let at = account.inner.setup.metadata.host_str().unwrap_or("?");
-    let why = Redactor::default().clean(&error.to_string());
-    let what = format!("no metadata service answers at {at} ({why})");
+    tracing::debug!(%error, "no metadata service");
+    let what = format!("no metadata service answers at {at}");
     Error::new(
         Kind::Transport,
         NO_SERVICE,
