@@ -168,5 +168,6 @@ fn line(step: &Step) -> String {
         .map_or_else(String::new, |target| format!(" -> {}", target.domain.written));
     let when =
         step.not_before.map_or_else(String::new, |at| format!("; not before {}", minute(at)));
-    format!("{what:<7}{}{to}: {}{when}\n", step.certificate, step.reason)
+    let reason = step.reason.replace('\n', "\n         ");
+    format!("{what:<7}{}{to}: {reason}{when}\n", step.certificate)
 }

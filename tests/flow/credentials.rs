@@ -359,6 +359,18 @@ fn refusals() {
     );
 }
 
+/// One thing that is wrong is shown as one thing, source by source, also where it is only planned.
+#[test]
+fn sources_stand_on_lines_of_their_own() {
+    let home = Home::new();
+    let says = |args: &str, line: &str| {
+        let all = home.run(args).all();
+        assert!(all.lines().any(|one| one == line), "{args}: {all}");
+    };
+    says("renew", "  environment: ALIBABA_CLOUD_ACCESS_KEY_ID is not set");
+    says("plan", "         environment: ALIBABA_CLOUD_ACCESS_KEY_ID is not set");
+}
+
 /// A broken source is passed over as the official SDKs do, and it is told in the report.
 #[test]
 fn a_broken_source_is_told() {
