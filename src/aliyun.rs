@@ -151,8 +151,10 @@ impl Account {
         let mut last = None;
         let mut unsure = false;
         loop {
-            let opened =
-                self.opened(call, &by).await.map_err(|error| last.take().unwrap_or(error))?;
+            let opened = self.opened(call, &by).await.map_err(|error| {
+                let over = last.take().filter(|_| error.code == DEADLINE);
+                over.unwrap_or_else(|| error.after(unsure))
+            })?;
             if !self.leave(opened.as_ref(), call).await {
                 return Err(last.unwrap_or_else(|| out_of_time(call.api.action)));
             }
@@ -439,7 +441,7 @@ fn no_random(error: &getrandom::Error) -> Failure {
 
 fn out_of_time(what: &str) -> Error {
     let what = format!("there was no time left for {what}");
-    Error::new(Kind::Transport, "Deadline", &what, "nothing to do: the next run tries again")
+    Error::new(Kind::Transport, DEADLINE, &what, "nothing to do: the next run tries again")
 }
 
 fn stopped(kind: Kind, at: &str) -> Error {
@@ -454,6 +456,8 @@ fn luck() -> f64 {
         .map_or(0.5, |()| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX))
 }
 
+/// Our code for a call that its deadline left no time for.
+const DEADLINE: &str = "Deadline";
 /// An upload may wait for the cloud's own machinery.
 const UPLOAD_TIME: Duration = Duration::from_secs(60);
 /// Reads, and changes of a DNS record.
