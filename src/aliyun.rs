@@ -1,10 +1,10 @@
 //! A signed call to Alibaba Cloud: request in, typed answer out, or an [`Error`] of a kind, with the cloud's code and RequestId.
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::FutureExt;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, Request, Url};
 use secrecy::SecretString;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+mod api;
 mod cdn;
 mod cname;
 mod codes;
@@ -19,20 +20,23 @@ mod credentials;
 mod dns;
 mod error;
 mod pace;
+mod pages;
 mod retry;
 mod sign;
 
 pub use cdn::{Accepted, DomainCertificate, Upload, UserDomain, cert_name};
+pub use credentials::{Found, Identity, PassedOver};
 pub use dns::{DnsRecord, Zone};
 pub use error::{Error, Kind};
 
 use crate::config;
-use crate::ground::{Env, Ground};
+use crate::ground::Ground;
 use crate::http::{self, Http};
 use crate::secret::Redactor;
-use credentials::Credentials;
+use api::{Api, Limit, Product};
+use credentials::{Credentials, Keyring, Opened, Setup};
 use error::{About, Failure};
-use pace::Pace;
+use pages::{Pages, all_pages, list};
 use retry::{Again, SoFar};
 use sign::Stamp;
 
@@ -60,18 +64,20 @@ impl Account {
         ground: &Ground,
         locks: Option<PathBuf>,
     ) -> Result<Self, Error> {
+        let cdn = endpoint(name, "cdn_endpoint", &config.cdn_endpoint)?;
+        let dns = endpoint(name, "dns_endpoint", &config.dns_endpoint)?;
+        let setup = Setup::new(name, config, base.map(Path::to_owned), ground.env.clone())?;
         let inner = Inner {
             name: name.to_owned(),
-            cdn: endpoint(name, "cdn_endpoint", &config.cdn_endpoint)?,
-            dns: endpoint(name, "dns_endpoint", &config.dns_endpoint)?,
+            cdn,
+            dns,
+            sts: setup.sts_or_usual()?,
+            setup,
             uploads: upload_interval(config.calls_per_second),
-            keys: config.keys.clone(),
-            base: base.map(Path::to_owned),
-            env: ground.env.clone(),
             http,
             stamp: Stamp::new(ground.clock.clone()),
             locks,
-            opened: OnceCell::new(),
+            keyring: Keyring::default(),
         };
         Ok(Self { inner: Rc::new(inner), deadline: None, stop: ground.stop.clone() })
     }
@@ -95,40 +101,78 @@ impl Account {
         &self.inner.name
     }
 
+    /// Where the AccessKey in use came from, and what was passed over before it, each with why.
+    ///
+    /// # Errors
+    /// [`Kind::Credentials`]: no source gives one, each with why; or why the one that is configured does not.
+    pub async fn found(&self) -> Result<Found, Error> {
+        let found = self.in_time("the AccessKey", self.inner.keyring.found(self));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(stopped(Kind::Transport, "the AccessKey")),
+            found = found => found,
+        }
+    }
+
+    /// What people should know at the end of a run: sources of an AccessKey that are set up and broken.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.inner.keyring.remarks(&self.inner)
+    }
+
+    /// This machine's clock, if it is off: by how much, and what to do. Only the signatures were corrected.
+    #[must_use]
+    pub fn clock_remark(&self) -> Option<String> {
+        let off = sign::off(self.inner.stamp.proved()?);
+        let what = "calls were signed with the cloud's time, nothing else was corrected";
+        Some(format!("this machine's clock is {off} the cloud's: {what}\nhelp: {}", codes::CLOCK))
+    }
+
     /// Calls until it is done, refused, the time is over, or the word to stop comes: that drops the attempt under way, and
     /// the next run looks what came of it. After an attempt that may have had its effect, `done` looks whether it had.
     async fn insist(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
         if self.stop.is_cancelled() {
-            return Err(stopped(Kind::Transport, call));
+            return Err(stopped(Kind::Transport, call.api.action));
         }
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(stopped(Kind::UnknownOutcome, call)),
-            ended = self.call(call, done) => ended,
+            () = self.stop.cancelled() => Err(stopped(Kind::UnknownOutcome, call.api.action)),
+            ended = self.call(call, By::Account, done) => ended,
         }
     }
 
-    async fn call(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
-        let opened = self.inner.opened()?;
+    async fn call(
+        &self,
+        call: &Call<'_>,
+        by: By<'_>,
+        done: impl AsyncFn() -> bool,
+    ) -> Result<Done, Error> {
         let mut so_far = SoFar::default();
         let mut attempts = 0;
         let mut last = None;
         let mut unsure = false;
         loop {
-            if !self.leave(opened, call).await {
-                return Err(last.unwrap_or_else(|| out_of_time(call)));
+            let opened = self.opened(call, &by).await.map_err(|error| {
+                let over = last.take().filter(|_| error.code == DEADLINE);
+                over.unwrap_or_else(|| error.after(unsure))
+            })?;
+            if !self.leave(opened.as_ref(), call).await {
+                return Err(last.unwrap_or_else(|| out_of_time(call.api.action)));
             }
             let begun = Instant::now();
             attempts += 1;
-            let failure = match self.attempt(opened, call).await {
+            let mut failure = match self.attempt(call, &by, opened.as_ref()).await {
                 Ok(value) => {
                     tracing::info!(action = call.api.action, call.subject, attempts, "called");
                     return Ok(Done { value, attempts });
                 }
                 Err(failure) => failure,
             };
+            if failure.again == Again::Keys && so_far.keys == 0 {
+                failure = self.with_keys(failure, opened.as_ref()).await;
+            }
             so_far.count(failure.again, begun.elapsed());
-            if failure.again == Again::Throttled {
+            if let Some(opened) = opened.filter(|_| failure.again == Again::Throttled) {
                 opened.pace.slow_down(call.api.action);
             }
             unsure |= failure.unsure;
@@ -136,14 +180,10 @@ impl Account {
                 return Ok(Done { value: Value::Null, attempts });
             }
             let error = Error { attempts, ..failure.error.after(unsure) };
-            tracing::debug!(
-                action = call.api.action,
-                code = error.code,
-                attempts,
-                "an attempt failed"
-            );
-            let Some(wait) =
-                retry::wait_before(failure.again, failure.told, so_far, self.left(), luck())
+            let code = &error.code;
+            tracing::debug!(action = call.api.action, code, attempts, "an attempt failed");
+            let left = self.left();
+            let Some(wait) = retry::wait_before(failure.again, failure.told, so_far, left, luck())
             else {
                 return Err(error);
             };
@@ -158,8 +198,37 @@ impl Account {
         self.insist(call, async || false).await
     }
 
+    /// The account's AccessKey as it may be used now; none for a call on the way to one.
+    async fn opened(&self, call: &Call<'_>, by: &By<'_>) -> Result<Option<Opened>, Error> {
+        match by {
+            By::Account => {
+                // On the way to a key there may be calls: this one's future would hold itself.
+                let opened = self.inner.keyring.opened(self).boxed_local();
+                self.in_time(call.api.action, opened).await.map(Some)
+            }
+            By::Key(..) | By::Nobody(_) => Ok(None),
+        }
+    }
+
+    /// What others may be at work on, until the deadline.
+    async fn in_time<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::now() => Err(out_of_time(what)),
+            Some(deadline) => match tokio::time::timeout_at(deadline, work).await {
+                Ok(done) => done,
+                Err(_elapsed) => Err(out_of_time(what)),
+            },
+            None => work.await,
+        }
+    }
+
     /// Waits for the pace; false: the deadline comes first.
-    async fn leave(&self, opened: &Opened, call: &Call<'_>) -> bool {
+    async fn leave(&self, opened: Option<&Opened>, call: &Call<'_>) -> bool {
+        let Some(opened) = opened else { return true };
         let interval = match call.api.limit {
             Limit::Uploads => self.inner.uploads,
             Limit::PerSecond(documented) => Duration::from_secs(1) * 2 / documented,
@@ -176,37 +245,68 @@ impl Account {
     }
 
     /// One attempt, with a nonce, a time and a signature of its own. Its body lives no longer than it.
-    async fn attempt(&self, opened: &Opened, call: &Call<'_>) -> Result<Value, Failure> {
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        by: &By<'_>,
+        opened: Option<&Opened>,
+    ) -> Result<Value, Failure> {
         let Inner { name, http, stamp, .. } = &*self.inner;
+        let (credentials, endpoint) = match by {
+            By::Key(key, sts) => (Some(*key), *sts),
+            By::Nobody(sts) => (None, *sts),
+            By::Account => {
+                (opened.map(|opened| &*opened.credentials), self.inner.endpoint(call.api.product))
+            }
+        };
         let action = format!("{}:{}", call.api.product.ram(), call.api.action);
         let resource = call.api.product.resource(call.subject);
         let about = About {
             account: name,
-            key: &opened.credentials.id,
+            key: credentials.map_or("", |key| &key.id),
             action: &action,
             resource: &resource,
             subject: call.subject,
         };
         let mut params = vec![("Action", call.api.action), ("Version", call.api.product.version())];
         params.extend_from_slice(call.params);
-        let signed = sign::sign(&opened.credentials, &params, stamp).map_err(|error| {
-            let why = format!("no random numbers from the system: {error}");
-            Failure::for_good(Error::new(
-                Kind::Config,
-                "NoRandom",
-                &why,
-                "see that getrandom(2) is allowed",
-            ))
-        })?;
-        let redactor = || opened.redactor(call.secret);
-        let request = request(self.inner.endpoint(call.api.product), signed.body);
+        let signed = sign::sign(credentials, &params, stamp).map_err(|error| no_random(&error))?;
+        let redactor = || redactor(credentials, call.secret);
+        let request = request(endpoint, signed.body);
         let timeout = self.left().map_or(call.api.timeout, |left| left.min(call.api.timeout));
         let answer = http
             .send(request, timeout)
             .await
             .map_err(|error| Failure::lost(&error, &redactor(), &about))?;
-        error::judge(&answer, &signed.string, &redactor(), &about)
-            .map_err(|failure| self.with_clock(*failure, &answer))
+        let judged = error::judge(&answer, &signed.string, &redactor(), &about)
+            .map_err(|failure| self.with_clock(*failure, &answer));
+        if !judged.as_ref().is_err_and(|failure| failure.error.kind == Kind::Clock) {
+            stamp.prove();
+        }
+        judged
+    }
+
+    /// A refusal since the SecurityToken has expired: is there a fresh one? Of a key on the way to the account's there is
+    /// none.
+    async fn with_keys(&self, failure: Failure, opened: Option<&Opened>) -> Failure {
+        let Some(opened) = opened else { return Failure { again: Again::Never, ..failure } };
+        let renewed = self.inner.keyring.renew(self, opened).boxed_local();
+        match self.in_time("the AccessKey", renewed).await {
+            Ok(true) => failure,
+            Ok(false) => Failure { again: Again::Never, ..failure },
+            Err(error) => {
+                let message = format!(
+                    "{}; and it cannot be renewed: {}",
+                    failure.error.message, error.message
+                );
+                Failure::for_good(Error {
+                    message,
+                    help: error.help,
+                    kind: error.kind,
+                    ..failure.error
+                })
+            }
+        }
     }
 
     /// A refusal for the time's sake: takes the answer's `Date` as the time, and tells the difference.
@@ -218,10 +318,11 @@ impl Account {
         let Some(skew) = self.inner.stamp.correct(date) else {
             return Failure { again: Again::Never, ..failure };
         };
-        let side = if skew.is_negative() { "ahead of" } else { "behind" };
-        let off = jiff::SignedDuration::from_secs(skew.abs().as_secs());
-        let help =
-            format!("this machine's clock is {off:#} {side} the cloud's: {}", failure.error.help);
+        let help = format!(
+            "this machine's clock is {} the cloud's: {}",
+            sign::off(skew),
+            failure.error.help
+        );
         Failure { error: Error { help, ..failure.error }, ..failure }
     }
 
@@ -240,47 +341,33 @@ struct Inner {
     name: String,
     cdn: Url,
     dns: Url,
+    sts: Url,
     uploads: Duration,
-    keys: Option<config::Keys>,
-    base: Option<PathBuf>,
-    env: Env,
+    setup: Setup,
     http: Http,
     stamp: Stamp,
     locks: Option<PathBuf>,
-    opened: OnceCell<Opened>,
-}
-
-/// What is known once the AccessKey is.
-struct Opened {
-    credentials: Credentials,
-    pace: Pace,
+    keyring: Keyring,
 }
 
 impl Inner {
-    fn opened(&self) -> Result<&Opened, Error> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
-        }
-        let credentials =
-            credentials::find(&self.name, self.keys.as_ref(), &self.env, self.base.as_deref())?;
-        let pace = Pace::new(&credentials.id, self.locks.as_deref());
-        Ok(self.opened.get_or_init(|| Opened { credentials, pace }))
-    }
-
     fn endpoint(&self, product: Product) -> &Url {
         match product {
             Product::Cdn => &self.cdn,
             Product::Dns => &self.dns,
+            Product::Sts => &self.sts,
         }
     }
 }
 
-impl Opened {
-    /// Made only where there is text to clean.
-    fn redactor(&self, secret: Option<&SecretString>) -> Redactor {
-        let Credentials { secret: key, token, .. } = &self.credentials;
-        Redactor::knowing([Some(key), token.as_ref(), secret].into_iter().flatten().cloned())
-    }
+/// In whose name a call is made.
+enum By<'a> {
+    /// The account's, at its pace.
+    Account,
+    /// Of an AccessKey on the way to the account's, at this STS.
+    Key(&'a Credentials, &'a Url),
+    /// Nobody's, at this STS: what it carries speaks for it.
+    Nobody(&'a Url),
 }
 
 /// A call, as it is made: which, with what, about whom.
@@ -299,54 +386,6 @@ struct Done {
     attempts: u32,
 }
 
-/// An action of the API.
-struct Api {
-    product: Product,
-    action: &'static str,
-    limit: Limit,
-    timeout: Duration,
-}
-
-/// How often an action may be called.
-#[derive(Clone, Copy)]
-enum Limit {
-    /// As configured: `calls_per_second`.
-    Uploads,
-    /// The documented limit of calls a second and account. We use half of it: others call too.
-    PerSecond(u32),
-}
-
-#[derive(Clone, Copy)]
-enum Product {
-    Cdn,
-    Dns,
-}
-
-impl Product {
-    fn version(self) -> &'static str {
-        match self {
-            Self::Cdn => "2018-05-10",
-            Self::Dns => "2015-01-09",
-        }
-    }
-
-    fn ram(self) -> &'static str {
-        match self {
-            Self::Cdn => "cdn",
-            Self::Dns => "alidns",
-        }
-    }
-
-    /// What a RAM policy calls the domain.
-    fn resource(self, subject: &str) -> String {
-        match self {
-            Self::Cdn => format!("acs:cdn:*:*:domain/{subject}"),
-            Self::Dns if subject == "*" => "*".to_owned(),
-            Self::Dns => format!("acs:alidns::*:domain/{subject}"),
-        }
-    }
-}
-
 /// A field as text; the cloud writes numbers now as numbers, now as strings. Empty counts as absent.
 fn text(value: &Value, name: &str) -> Option<String> {
     match value.get(name)? {
@@ -357,63 +396,16 @@ fn text(value: &Value, name: &str) -> Option<String> {
     }
 }
 
-fn number(value: &Value, name: &str) -> Option<usize> {
-    text(value, name)?.parse().ok()
-}
-
-/// A list of the API: `outer` holds `inner`, which holds the items.
-fn list<'a>(value: &'a Value, outer: &str, inner: &str) -> &'a [Value] {
-    value
-        .get(outer)
-        .and_then(|outer| outer.get(inner))
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-/// All items of a list that comes in pages. It ends where TotalCount is reached, or with a page that is not full.
-async fn all_pages(
-    account: &Account,
-    pages: &Pages<'_>,
-    params: &[(&str, &str)],
-) -> Result<Vec<Value>, Error> {
-    let size = pages.size.to_string();
-    let mut items = Vec::new();
-    for page in 1..=MOST_PAGES {
-        let page = page.to_string();
-        let params = [params, &[("PageNumber", &page), ("PageSize", &size)]].concat();
-        let call = Call { api: pages.api, params: &params, subject: pages.subject, secret: None };
-        let answer = account.ask(&call).await?.value;
-        let found = list(&answer, pages.outer, pages.inner);
-        items.extend_from_slice(found);
-        let full = number(&answer, "PageSize").unwrap_or(pages.size).min(pages.size);
-        let more =
-            number(&answer, "TotalCount").map_or(found.len() >= full, |total| items.len() < total);
-        if found.is_empty() || !more {
-            break;
-        }
-    }
-    Ok(items)
-}
-
-/// A list that comes in pages.
-struct Pages<'a> {
-    api: &'static Api,
-    subject: &'a str,
-    /// The largest that the API gives.
-    size: usize,
-    outer: &'static str,
-    inner: &'static str,
-}
-
 fn endpoint(name: &str, key: &str, text: &str) -> Result<Url, Error> {
     let wrong = |what: &str| {
         let help = format!("write {key} = \"https://HOST\" into [aliyun.{name}], or leave it out");
         Error::new(Kind::Config, "Endpoint", &format!("{key} of [aliyun.{name}] {what}"), &help)
     };
     let url: Url = text.parse().map_err(|error| wrong(&format!("is no URL: {error}")))?;
+    let is_metadata = key == "metadata_endpoint" && url.host_str() == Some("100.100.100.200");
     match url.scheme() {
         "https" => Ok(url),
-        "http" if http::is_loopback(&url) => Ok(url),
+        "http" if http::is_loopback(&url) || is_metadata => Ok(url),
         _ => Err(wrong("must be https: keys go there")),
     }
 }
@@ -436,13 +428,25 @@ fn request(endpoint: &Url, body: zeroize::Zeroizing<Vec<u8>>) -> Request {
     request
 }
 
-fn out_of_time(call: &Call<'_>) -> Error {
-    let what = format!("there was no time left for {}", call.api.action);
-    Error::new(Kind::Transport, "Deadline", &what, "nothing to do: the next run tries again")
+/// Made only where there is text to clean.
+fn redactor(credentials: Option<&Credentials>, secret: Option<&SecretString>) -> Redactor {
+    let key = credentials.map(|key| [Some(&key.secret), key.token.as_ref()]);
+    Redactor::knowing(key.into_iter().flatten().chain([secret]).flatten().cloned())
 }
 
-fn stopped(kind: Kind, call: &Call<'_>) -> Error {
-    let what = format!("stopped at {}", call.api.action);
+fn no_random(error: &getrandom::Error) -> Failure {
+    let why = format!("no random numbers from the system: {error}");
+    let help = "see that getrandom(2) is allowed";
+    Failure::for_good(Error::new(Kind::Config, "NoRandom", &why, help))
+}
+
+fn out_of_time(what: &str) -> Error {
+    let what = format!("there was no time left for {what}");
+    Error::new(Kind::Transport, DEADLINE, &what, "nothing to do: the next run tries again")
+}
+
+fn stopped(kind: Kind, at: &str) -> Error {
+    let what = format!("stopped at {at}");
     Error::new(kind, "Stopped", &what, "nothing to do: the next run goes on")
 }
 
@@ -453,14 +457,13 @@ fn luck() -> f64 {
         .map_or(0.5, |()| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX))
 }
 
+/// Our code for a call that its deadline left no time for.
+const DEADLINE: &str = "Deadline";
 /// An upload may wait for the cloud's own machinery.
 const UPLOAD_TIME: Duration = Duration::from_secs(60);
 /// Reads, and changes of a DNS record.
 const READ_TIME: Duration = Duration::from_secs(15);
 const FASTEST: Duration = Duration::from_millis(104);
 const SLOWEST: Duration = Duration::from_secs(60);
-/// 500 to a page: half a million domains. A server that never ends its list must not keep us.
-const MOST_PAGES: usize = 1000;
-
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod edge;
+mod credentials;
 mod error;
 mod names;
 mod said;
@@ -89,8 +90,16 @@ pub enum Trust {
 /// `[aliyun.NAME]`: an account.
 #[derive(Clone, Debug)]
 pub struct Aliyun {
-    /// The AccessKey; none: the default credential chain.
+    /// The AccessKey; none: that of `profile`, else the default credential chain.
     pub keys: Option<Keys>,
+    /// A profile of the Aliyun CLI, or a section of the credentials file, by its name.
+    pub profile: Option<String>,
+    /// The RAM role that is assumed with that AccessKey.
+    pub role: Option<Role>,
+    /// Where STS is asked; none: `https://sts.aliyuncs.com`, or that of the region that the environment names.
+    pub sts_endpoint: Option<String>,
+    /// Where the instance's metadata service is asked: `http://100.100.100.200` by default.
+    pub metadata_endpoint: String,
     /// `https://cdn.aliyuncs.com` by default; no path, no slash at its end.
     pub cdn_endpoint: String,
     /// `https://alidns.aliyuncs.com` by default.
@@ -106,6 +115,17 @@ pub struct Keys {
     pub access_key_id: String,
     /// The file with the secret.
     pub access_key_secret_file: PathBuf,
+}
+
+/// A RAM role that is assumed (STS, AssumeRole).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// `acs:ram::123456789012:role/certferry`
+    pub arn: String,
+    /// RoleSessionName: what the cloud's logs show. None: that of the environment, else `certferry`.
+    pub session_name: Option<String>,
+    /// ExternalId: what the role's trust policy asks for.
+    pub external_id: Option<String>,
 }
 
 /// `[dns.NAME]`: how TXT records are put.

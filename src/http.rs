@@ -61,18 +61,23 @@ impl Http {
         if let Some(script) = &self.0.script {
             return script(&request);
         }
-        let host = request.url().host_str().unwrap_or("?").to_owned();
         let client = if is_loopback(request.url()) { self.direct()? } else { self.client()? };
-        // A query may hold what no log may show.
-        let (method, path) = (request.method().clone(), request.url().path().to_owned());
-        let begun = tokio::time::Instant::now();
-        let answer = match tokio::time::timeout(timeout, exchange(client, request, &host)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Error::Unknown(format!("{host}: no answer within {timeout:.1?}"))),
-        };
-        let status = answer.as_ref().map_or(0, |answer| answer.status);
-        tracing::debug!(%method, host, path, status, took = ?begun.elapsed(), "asked by HTTP");
-        answer
+        send_by(client, request, timeout).await
+    }
+
+    /// The same past every proxy, for a service of this very machine's network: it is connected within a second, or is
+    /// not there.
+    ///
+    /// # Errors
+    /// As of [`Http::send`].
+    pub async fn send_near(&self, request: Request, timeout: Duration) -> Result<Answer, Error> {
+        #[cfg(test)]
+        if let Some(script) = &self.0.script {
+            return script(&request);
+        }
+        let client =
+            self.built(&self.0.near, |builder| builder.no_proxy().connect_timeout(NEAR))?;
+        send_by(client, request, timeout).await
     }
 
     /// The client that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
@@ -137,6 +142,7 @@ struct Built {
     extra_root_pem: Option<Vec<u8>>,
     proxied: OnceLock<Result<Client, Error>>,
     direct: OnceLock<Result<Client, Error>>,
+    near: OnceLock<Result<Client, Error>>,
     #[cfg(test)]
     script: Option<Script>,
 }
@@ -184,6 +190,20 @@ fn tls(extra_root_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {
     Ok(config)
 }
 
+async fn send_by(client: &Client, request: Request, timeout: Duration) -> Result<Answer, Error> {
+    let host = request.url().host_str().unwrap_or("?").to_owned();
+    // A query may hold what no log may show.
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let begun = tokio::time::Instant::now();
+    let answer = match tokio::time::timeout(timeout, exchange(client, request, &host)).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Error::Unknown(format!("{host}: no answer within {timeout:.1?}"))),
+    };
+    let status = answer.as_ref().map_or(0, |answer| answer.status);
+    tracing::debug!(%method, host, path, status, took = ?begun.elapsed(), "asked by HTTP");
+    answer
+}
+
 async fn exchange(client: &Client, request: Request, host: &str) -> Result<Answer, Error> {
     let mut response = client.execute(request).await.map_err(|error| lost(error, host))?;
     let status = response.status().as_u16();
@@ -222,6 +242,8 @@ fn causes(error: &reqwest::Error) -> String {
 
 /// A TCP and TLS handshake with the other end of the world takes one; ten is a path that is gone.
 const CONNECT: Duration = Duration::from_secs(10);
+/// What official SDKs give an instance's metadata service: on its own network, it answers in milliseconds.
+const NEAR: Duration = Duration::from_secs(1);
 /// Shorter than the keep-alive of the servers we know (60 s, 75 s): a connection is ours to close, not theirs.
 const IDLE: Duration = Duration::from_secs(25);
 /// 500 CDN domains to a page are 300 kB, and no chain comes near.

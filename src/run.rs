@@ -105,6 +105,20 @@ impl Run {
         }
     }
 
+    /// What people should know at the end of the run, with what the accounts have to say.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<String> {
+        let accounts = self.accounts.borrow();
+        let mut clock = None;
+        for account in accounts.values() {
+            account.remarks().into_iter().for_each(|remark| self.warn(remark));
+            // It is one clock: accounts may see it a second apart.
+            clock = clock.or_else(|| account.clock_remark());
+        }
+        clock.into_iter().for_each(|remark| self.warn(remark));
+        self.warnings.take()
+    }
+
     /// What is on disk of a lineage.
     pub async fn disk(&self, lineage: &Lineage) -> OnDisk {
         let mut disk = look::disk(lineage, &self.config, self.store.as_ref()).await;

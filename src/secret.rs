@@ -61,16 +61,7 @@ impl std::fmt::Debug for Redactor {
 pub fn read(path: &Path, env: &Env, base: Option<&Path>) -> anyhow::Result<SecretString> {
     let (file, path) = open(path, env, base)?;
     judge(&file, &path)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_SECRET + 1));
-    file.take(MOST_SECRET as u64 + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    if bytes.len() > MOST_SECRET {
-        anyhow::bail!(
-            "{} is larger than 64 KiB\nhelp: name the file that holds the secret and nothing else",
-            path.display()
-        );
-    }
+    let bytes = read_at_most(file, &path, MOST_SECRET)?;
     let text = std::str::from_utf8(&bytes)
         .with_context(|| format!("{} is not text (UTF-8)", path.display()))?
         .trim_end_matches(['\r', '\n']);
@@ -78,6 +69,36 @@ pub fn read(path: &Path, env: &Env, base: Option<&Path>) -> anyhow::Result<Secre
         anyhow::bail!("{} is empty\nhelp: write the secret into it", path.display());
     }
     Ok(SecretString::from(text))
+}
+
+/// Reads a file of another program that holds secrets; none: there is no such file. `forbidden` are the bits that its
+/// mode may not have.
+///
+/// # Errors
+/// It cannot be read, is no regular file, is over 1 MiB or not UTF-8, or its mode has such a bit; with the remedy. Nothing
+/// of its text is told.
+pub(crate) fn read_foreign(
+    path: &Path,
+    forbidden: u32,
+) -> anyhow::Result<Option<Zeroizing<String>>> {
+    let file = match open_place(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot open {}", path.display()));
+        }
+    };
+    let facts = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+    let (name, mode) = (path.display(), facts.mode() & 0o7777);
+    anyhow::ensure!(facts.is_file(), "{name} is no regular file\nhelp: name a regular file");
+    anyhow::ensure!(
+        mode & forbidden == 0,
+        "others may read or write {name} (mode {mode:04o})\nhelp: chmod 600 {name}"
+    );
+    let bytes = read_at_most(file, path, MOST_FOREIGN)?;
+    let text =
+        std::str::from_utf8(&bytes).with_context(|| format!("{name} is not text (UTF-8)"))?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 /// Appends `text` percent-encoded as RFC 3986, section 2.1 and 2.3 say: all but unreserved bytes, in upper case hex.
@@ -111,12 +132,11 @@ pub(crate) fn judge_mode(facts: &Metadata, what: &str, path: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Opens the first of the places where `path` may be. Without blocking: a pipe without a writer would hang us.
+/// Opens the first of the places where `path` may be.
 fn open(path: &Path, env: &Env, base: Option<&Path>) -> anyhow::Result<(File, PathBuf)> {
     let places = places(path, env, base);
     for place in &places {
-        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        match OpenOptions::new().read(true).custom_flags(nonblocking).open(place) {
+        match open_place(place) {
             Ok(file) => return Ok((file, place.clone())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -130,6 +150,30 @@ fn open(path: &Path, env: &Env, base: Option<&Path>) -> anyhow::Result<(File, Pa
         "there is no secret file {}\nhelp: write the secret into a file of its own, chmod 600, and name it in the configuration",
         places.join(" or ")
     )
+}
+
+/// Without blocking: a pipe without a writer would hang us.
+fn open_place(place: &Path) -> std::io::Result<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(nonblocking).open(place)
+}
+
+fn read_at_most(file: File, path: &Path, most: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let size = file.metadata().map_or(0, |facts| facts.len());
+    // Large enough from the start, so that no copy stays behind.
+    let room = usize::try_from(size).unwrap_or(most).clamp(4096, most) + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(most as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() > most {
+        anyhow::bail!(
+            "{} is larger than {} KiB\nhelp: name the file that holds the secret and nothing else",
+            path.display(),
+            most / 1024
+        );
+    }
+    Ok(bytes)
 }
 
 fn places(path: &Path, env: &Env, base: Option<&Path>) -> Vec<PathBuf> {
@@ -295,6 +339,8 @@ const MOST_SHOWN: usize = 600;
 const MOST_READ: usize = 128 * 1024;
 /// No secret that we know is larger; a larger file was named by mistake.
 const MOST_SECRET: usize = 64 * 1024;
+/// A configuration of the Aliyun CLI with hundreds of profiles is smaller.
+const MOST_FOREIGN: usize = 1024 * 1024;
 /// Shorter ones would blacken every text, and are no secrets.
 const SHORTEST: usize = 6;
 /// Bytes of a PEM body that are looked for by themselves: too long to meet by chance, short enough for other widths.

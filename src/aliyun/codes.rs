@@ -3,6 +3,10 @@
 use super::error::Kind;
 use super::retry::Again;
 
+mod sts;
+
+pub(super) use sts::STS;
+
 /// A code's row. `{subject}` is the domain or zone, `{action}` and `{resource}` are RAM's words, `{key}` is the
 /// AccessKey ID, `{account}` the name of the `[aliyun.NAME]`.
 pub(super) struct Row {
@@ -50,14 +54,14 @@ const fn lasting(
 
 const LATER: &str = "nothing to do: the next run tries again";
 const WAIT: &str = "nothing to do: certferry waits and tries again, at the latest in the next run";
-const GRANT: &str = "grant `{action}` on `{resource}` to the RAM user of {key} (certferry's README has the smallest policy)";
+const GRANT: &str = "grant `{action}` on `{resource}` to the RAM user or role of {key} (certferry's README has the smallest policy)";
 const KEY: &str = "see that AccessKey {key} of [aliyun.{account}] exists, is enabled, and that its secret is its own";
-const TOKEN: &str = "the SecurityToken of AccessKey {key} must be fresh and given together with it: set all three ALIBABA_CLOUD_ variables anew";
+const TOKEN: &str = "the SecurityToken of AccessKey {key} must be fresh and its own: renew both where they come from (ALIBABA_CLOUD_SECURITY_TOKEN, a profile of the CLI, STS)";
 const REPORT: &str = "this is a mistake in certferry: please report it with the RequestId";
 const CERTIFICATE: &str = "look at the certificate and key of {subject} with `openssl x509` and `openssl pkey`; issue them again if they are damaged";
 const ACCOUNT: &str =
     "look at the account in the Alibaba Cloud console: bills and the CDN service's state";
-const CLOCK: &str = "set this machine's clock (`timedatectl set-ntp true`)";
+pub(super) const CLOCK: &str = "set this machine's clock (`timedatectl set-ntp true`)";
 const SUPPORT: &str =
     "look at {subject} in the CDN console; only Alibaba Cloud's support can lift this";
 const ENDPOINT: &str = "see cdn_endpoint and dns_endpoint of [aliyun.{account}]; accounts of the international site use cdn.ap-southeast-1.aliyuncs.com";
@@ -107,9 +111,10 @@ pub(super) const ROWS: &[Row] = &[
     lasting("InvalidAccessKeySecret", Kind::Credentials, "the AccessKey's secret is wrong", KEY),
     lasting("InvalidAccessKeyId.Inactive", Kind::Credentials, "the AccessKey is disabled", KEY),
     lasting("InvalidAccessKeyId*", Kind::Credentials, "the cloud does not know the AccessKey", KEY),
-    lasting(
+    row(
         "InvalidSecurityToken.Expired",
         Kind::Credentials,
+        Again::Keys,
         "the SecurityToken has expired",
         TOKEN,
     ),
@@ -120,9 +125,10 @@ pub(super) const ROWS: &[Row] = &[
         "an AccessKey of STS needs its SecurityToken",
         TOKEN,
     ),
-    lasting(
+    row(
         "*SecurityToken*",
         Kind::Credentials,
+        Again::Keys,
         "the SecurityToken is wrong or has expired",
         TOKEN,
     ),

@@ -1,13 +1,31 @@
-//! Where an account's AccessKey comes from: the configuration, else the environment.
+//! Where an account's AccessKey comes from: the configuration, else the official default credential chain.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use secrecy::SecretString;
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use jiff::Timestamp;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Error, Kind};
-use crate::config::Keys;
+use super::{Account, endpoint};
+use crate::config;
 use crate::ground::Env;
-use crate::secret;
+
+mod chain;
+mod cli_profile;
+mod document;
+mod ini;
+mod instance;
+mod keyring;
+mod program;
+mod role;
+
+pub use keyring::{Found, PassedOver};
+pub(super) use keyring::{Keyring, Opened};
+pub use role::Identity;
+
+use role::{Oidc, Role};
 
 /// An AccessKey. `secrecy` zeroes and hides what is secret of it.
 #[derive(Clone, Debug)]
@@ -18,132 +36,184 @@ pub(super) struct Credentials {
     pub(super) secret: SecretString,
     /// SecurityToken of a key that STS gave.
     pub(super) token: Option<SecretString>,
+    /// When it ends; none: nobody said.
+    pub(super) expires: Option<Timestamp>,
 }
 
-/// The AccessKey of the account `name`.
-///
-/// # Errors
-/// [`Kind::Credentials`], with both ways to give one.
-pub(super) fn find(
-    name: &str,
-    keys: Option<&Keys>,
-    env: &Env,
-    base: Option<&Path>,
-) -> Result<Credentials, Error> {
-    match keys {
-        Some(keys) => of_config(name, keys, env, base),
-        None => of_environment(name, env),
+impl Credentials {
+    /// Is it the same key, and not only one of the same source?
+    fn is(&self, other: &Self) -> bool {
+        let token = |key: &Self| key.token.as_ref().map(|token| token.expose_secret().to_owned());
+        self.id == other.id
+            && self.secret.expose_secret() == other.secret.expose_secret()
+            && token(self) == token(other)
     }
 }
 
-fn of_config(
-    name: &str,
-    keys: &Keys,
-    env: &Env,
-    base: Option<&Path>,
-) -> Result<Credentials, Error> {
-    let secret = secret::read(&keys.access_key_secret_file, env, base).map_err(|error| {
+/// What the sources of an AccessKey are read from.
+pub(super) struct Setup {
+    /// NAME of `[aliyun.NAME]`.
+    account: String,
+    keys: Option<config::Keys>,
+    profile: Option<String>,
+    role: Option<config::Role>,
+    sts: Option<Url>,
+    metadata: Url,
+    base: Option<PathBuf>,
+    pub(super) env: Env,
+}
+
+impl Setup {
+    /// # Errors
+    /// [`Kind::Config`]: an endpoint that is no URL, or http beyond this machine.
+    pub(super) fn new(
+        account: &str,
+        config: &config::Aliyun,
+        base: Option<PathBuf>,
+        env: Env,
+    ) -> Result<Self, Error> {
+        let sts = config.sts_endpoint.as_deref();
+        Ok(Self {
+            account: account.to_owned(),
+            keys: config.keys.clone(),
+            profile: config.profile.clone(),
+            role: config.role.clone(),
+            sts: sts.map(|url| endpoint(account, "sts_endpoint", url)).transpose()?,
+            metadata: endpoint(account, "metadata_endpoint", &config.metadata_endpoint)?,
+            base,
+            env,
+        })
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        self.env.var(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The user's folder. Root's is known where nobody says.
+    fn home(&self) -> Option<PathBuf> {
+        let of_root = || rustix::process::geteuid().is_root().then(|| PathBuf::from("/root"));
+        self.env.var("HOME").map(PathBuf::from).or_else(of_root)
+    }
+
+    /// STS: as configured, else of the region that a profile or the environment names.
+    fn sts(&self, region: Option<&str>, by_vpc: bool) -> Result<Url, Miss> {
+        if let Some(url) = &self.sts {
+            return Ok(url.clone());
+        }
+        let region = region.or_else(|| self.env.var("ALIBABA_CLOUD_STS_REGION"));
+        let host = match (region, by_vpc || self.is_true("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED")) {
+            (None, _) => "sts.aliyuncs.com".to_owned(),
+            (Some(region), false) => format!("sts.{region}.aliyuncs.com"),
+            (Some(region), true) => format!("sts-vpc.{region}.aliyuncs.com"),
+        };
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_region = region.is_none_or(|region| region.bytes().all(plain));
+        let url = is_region.then(|| format!("https://{host}").parse().ok()).flatten();
+        url.ok_or_else(|| {
+            let what = format!("`{}` is no region of STS", region.unwrap_or_default());
+            Miss::broken(
+                &what,
+                "write it as `cn-hangzhou`: see ALIBABA_CLOUD_STS_REGION and `sts_region`",
+            )
+        })
+    }
+
+    /// STS for calls of the account itself; a region that is none is told where it matters.
+    pub(super) fn sts_or_usual(&self) -> Result<Url, Error> {
+        let usual =
+            |_no_region| endpoint(&self.account, "sts_endpoint", "https://sts.aliyuncs.com");
+        self.sts(None, false).or_else(usual)
+    }
+
+    /// A role with what the environment says of sessions.
+    fn role(&self, arn: &str, session_name: Option<&str>, sts: Url) -> Role {
+        let name = session_name.or_else(|| self.env.var("ALIBABA_CLOUD_ROLE_SESSION_NAME"));
+        Role {
+            arn: arn.to_owned(),
+            session_name: name.unwrap_or("certferry").to_owned(),
+            external_id: None,
+            policy: None,
+            seconds: None,
+            sts,
+        }
+    }
+
+    /// The role that is configured on top of whatever AccessKey there is.
+    fn role_on_top(&self) -> Result<Option<Role>, Miss> {
+        let Some(said) = &self.role else { return Ok(None) };
+        let role = self.role(&said.arn, said.session_name.as_deref(), self.sts(None, false)?);
+        Ok(Some(Role { external_id: said.external_id.clone(), ..role }))
+    }
+}
+
+/// A way to an AccessKey, as it was set up. Nobody has been asked yet.
+enum Way {
+    /// The key itself.
+    Key(Credentials),
+    /// AssumeRole with the key of another way.
+    Role(Box<Self>, Role),
+    /// AssumeRoleWithOIDC.
+    Oidc(Oidc),
+    /// The instance's metadata service; the role's name, if it is known.
+    Instance(Option<String>),
+    /// A service that hands out keys.
+    Uri(Url),
+    /// A program that prints a key: its words.
+    Program(Vec<String>),
+}
+
+impl Way {
+    /// Goes it: asks whoever has the key.
+    fn go<'a>(&'a self, account: &'a Account) -> LocalBoxFuture<'a, Result<Credentials, Error>> {
+        match self {
+            Self::Key(key) => std::future::ready(Ok(key.clone())).boxed_local(),
+            Self::Role(by, role) => {
+                async { role.assume(account, &by.go(account).await?).await }.boxed_local()
+            }
+            Self::Oidc(oidc) => oidc.assume(account).boxed_local(),
+            Self::Instance(role) => instance::ask(account, role.as_deref()).boxed_local(),
+            Self::Uri(uri) => document::ask(account, uri).boxed_local(),
+            Self::Program(words) => program::run(words).boxed_local(),
+        }
+    }
+
+    /// What stays the same however often its keys change: the pace is kept by it.
+    fn lane(&self) -> String {
+        match self {
+            Self::Key(key) => key.id.clone(),
+            Self::Role(_, role) => role.arn.clone(),
+            Self::Oidc(oidc) => oidc.role.arn.clone(),
+            Self::Instance(role) => format!("instance {}", role.as_deref().unwrap_or_default()),
+            Self::Uri(uri) => uri.to_string(),
+            Self::Program(words) => words.join(" "),
+        }
+    }
+}
+
+/// Why a source gives no AccessKey.
+#[derive(Debug)]
+enum Miss {
+    /// It is not set up here.
+    Absent(String),
+    /// It is set up, and does not work.
+    Broken(Error),
+}
+
+impl Miss {
+    fn broken(what: &str, help: &str) -> Self {
+        Self::Broken(Error::new(Kind::Credentials, "Credentials", what, help))
+    }
+
+    /// A file that cannot be read.
+    fn of(error: &anyhow::Error) -> Self {
         let text = format!("{error:#}");
         let (what, help) =
-            text.split_once("\nhelp: ").unwrap_or((&text, "see that the file is there and ours"));
-        Error::new(
-            Kind::Credentials,
-            "AccessKeySecretFile",
-            &format!("[aliyun.{name}]: {what}"),
-            help,
-        )
-    })?;
-    Ok(Credentials { id: keys.access_key_id.clone(), secret, token: None })
-}
-
-/// The variables of the official SDKs. Half a key is a mistake to be named, not 'none'.
-fn of_environment(name: &str, env: &Env) -> Result<Credentials, Error> {
-    let missing = match (env.var(ID), env.var(SECRET)) {
-        (Some(id), Some(secret)) => {
-            let token = env.var(TOKEN).map(SecretString::from);
-            return Ok(Credentials {
-                id: id.to_owned(),
-                secret: SecretString::from(secret),
-                token,
-            });
-        }
-        (Some(_), None) => format!("{ID} is set and {SECRET} is not"),
-        (None, Some(_)) => format!("{SECRET} is set and {ID} is not"),
-        (None, None) => format!("there is no AccessKey for [aliyun.{name}]"),
-    };
-    let help = format!(
-        "write access_key_id and access_key_secret_file into [aliyun.{name}], or set {ID} and {SECRET} in the environment"
-    );
-    Err(Error::new(Kind::Credentials, "NoCredentials", &missing, &help))
-}
-
-const ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
-const SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
-const TOKEN: &str = "ALIBABA_CLOUD_SECURITY_TOKEN";
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
-mod tests {
-    use secrecy::ExposeSecret;
-
-    use super::*;
-
-    /// What an environment gives: `id secret token`, or an error whose text holds `want`.
-    fn check(row: &str, env: &[(&str, &str)], want: Result<&str, &str>) {
-        let got = find("main", None, &Env::from_iter(env.iter().copied()), None);
-        match (got, want) {
-            (Ok(key), Ok(want)) => {
-                let token = key.token.as_ref().map_or("", ExposeSecret::expose_secret);
-                assert_eq!(
-                    format!("{} {} {token}", key.id, key.secret.expose_secret()),
-                    want,
-                    "{row}"
-                );
-                assert!(!format!("{key:?}").contains("s3"), "{row}");
-            }
-            (Err(error), Err(want)) => {
-                assert_eq!(error.kind, Kind::Credentials, "{row}");
-                let text = error.to_string();
-                assert!(text.contains(want) && !text.contains("s3"), "{row}: {text}");
-                assert!(
-                    error.help.contains(ID) && error.help.contains("access_key_secret_file"),
-                    "{row}"
-                );
-            }
-            (got, want) => panic!("{row}: {got:?}, wanted {want:?}"),
-        }
-    }
-
-    #[test]
-    fn environment() {
-        check("a key", &[(ID, "id"), (SECRET, "s3")], Ok("id s3 "));
-        check("with a token", &[(ID, "STS.id"), (SECRET, "s3"), (TOKEN, "t")], Ok("STS.id s3 t"));
-        check("an empty token", &[(ID, "id"), (SECRET, "s3"), (TOKEN, "")], Ok("id s3 "));
-        check("none", &[], Err("no AccessKey for [aliyun.main]"));
-        check("empty is not set", &[(ID, ""), (SECRET, "")], Err("no AccessKey"));
-        check("no secret", &[(ID, "id")], Err("ACCESS_KEY_SECRET is not"));
-        check("no id", &[(SECRET, "s3")], Err("ACCESS_KEY_ID is not"));
-        check("a token alone", &[(TOKEN, "t")], Err("no AccessKey"));
-    }
-
-    #[test]
-    fn config() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let env = Env::from_iter([(ID, "other"), (SECRET, "other"), (TOKEN, "other")]);
-        let keys = Keys { access_key_id: "id".into(), access_key_secret_file: "secret".into() };
-        let error = find("main", Some(&keys), &env, Some(folder.path())).unwrap_err();
-        assert_eq!(error.kind, Kind::Credentials);
-        assert!(
-            error.message.contains("[aliyun.main]") && error.help.contains("chmod 600"),
-            "{error}"
-        );
-
-        let path = folder.path().join("secret");
-        std::fs::write(&path, "of the file\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let key = find("main", Some(&keys), &env, Some(folder.path())).unwrap();
-        assert_eq!((key.id.as_str(), key.secret.expose_secret()), ("id", "of the file"));
-        assert!(key.token.is_none(), "the token belongs to the environment's key");
+            text.split_once("\nhelp: ").unwrap_or((&text, "see that certferry may read it"));
+        Self::broken(what, help)
     }
 }
+
+/// A mode may not have these bits: others than owner and group read or write a file with keys.
+const KEYS_OF_OTHERS: u32 = 0o007;
+/// Others may not write a file with a token. They may read it: in a container it is so.
+const TOKENS_OF_OTHERS: u32 = 0o002;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::codes::{ROWS, Row};
+use super::codes::{ROWS, Row, STS};
 use super::retry::Again;
 use crate::http::{self, Answer};
 use crate::secret::Redactor;
@@ -222,7 +222,7 @@ fn coded(
     about: &About<'_>,
 ) -> Failure {
     let about = About { action: said.auth_action.as_deref().unwrap_or(about.action), ..*about };
-    let row = row_of(code, said);
+    let row = row_of(code, said, about.action);
     let (kind, again) = row.map_or_else(|| by_status(answer.status), |row| (row.kind, row.again));
     let mut failure = described(code, kind, again, row, said, redactor, &about);
     if code == "SignatureDoesNotMatch" || code == "IncompleteSignature" {
@@ -233,8 +233,9 @@ fn coded(
 }
 
 /// An unknown code, but for texts of which the documentation says what they mean.
-fn row_of(code: &str, said: &Said) -> Option<&'static Row> {
-    let of = |code: &str| ROWS.iter().find(|row| row.is_of(code));
+fn row_of(code: &str, said: &Said, action: &str) -> Option<&'static Row> {
+    let own = if action.starts_with("sts:") { STS } else { &[] };
+    let of = |code: &str| own.iter().chain(ROWS).find(|row| row.is_of(code));
     if code.starts_with("InvalidParameter") && said.message.contains("SecurityToken.Expired") {
         return of("InvalidSecurityToken.Expired");
     }

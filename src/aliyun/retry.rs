@@ -15,6 +15,8 @@ pub(super) enum Again {
     Slowly,
     /// Once, at once, signed with the cloud's time.
     Clock,
+    /// Once, at once, with a fresh AccessKey.
+    Keys,
 }
 
 /// What a call has gone through so far.
@@ -30,6 +32,8 @@ pub(super) struct SoFar {
     pub(super) all: Duration,
     /// The clock was corrected.
     pub(super) clock: u32,
+    /// The AccessKey was renewed.
+    pub(super) keys: u32,
 }
 
 impl SoFar {
@@ -38,13 +42,14 @@ impl SoFar {
         let (soon, slowly, other) = match again {
             Again::Soon | Again::Throttled => (self.soon + 1, 0, self.slowly > 0),
             Again::Slowly => (0, self.slowly + 1, self.soon > 0),
-            Again::Clock | Again::Never => (0, 0, true),
+            Again::Clock | Again::Keys | Again::Never => (0, 0, true),
         };
         if other {
             self.row = Duration::ZERO;
         }
         (self.soon, self.slowly) = (soon, slowly);
         self.clock += u32::from(again == Again::Clock);
+        self.keys += u32::from(again == Again::Keys);
         self.spend(attempt);
     }
 
@@ -67,6 +72,7 @@ pub(super) fn wait_before(
     let (ours, most) = match again {
         Again::Never => return None,
         Again::Clock => return (so_far.clock <= 1).then_some(Duration::ZERO),
+        Again::Keys => return (so_far.keys <= 1).then_some(Duration::ZERO),
         Again::Soon | Again::Throttled => (jittered(so_far.soon, luck), SOON_FOR),
         Again::Slowly => (SLOWLY_FIRST + SLOWLY_MORE * so_far.slowly.saturating_sub(1), SLOWLY_FOR),
     };
@@ -129,6 +135,7 @@ mod tests {
         check("told of a 5xx", Again::Soon, Some(30_000), 0, &[30_000; 2]);
         check("slowly, five minutes", Again::Slowly, None, 0, &slowly);
         check("the clock, once", Again::Clock, None, 0, &[0]);
+        check("a fresh key, once", Again::Keys, None, 0, &[0]);
     }
 
     #[test]

@@ -26,11 +26,13 @@ pub(super) struct Signed {
 pub(super) struct Stamp {
     clock: Clock,
     skew: Cell<SignedDuration>,
+    /// The cloud took the corrected time.
+    is_proved: Cell<bool>,
 }
 
 impl Stamp {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, skew: Cell::new(SignedDuration::ZERO) }
+        Self { clock, skew: Cell::default(), is_proved: Cell::new(false) }
     }
 
     /// Takes the cloud's `Date` (RFC 9110, section 6.6.1) as the time of now, and returns how far ahead of us it is.
@@ -41,34 +43,61 @@ impl Stamp {
         Some(skew)
     }
 
-    fn now(&self) -> Timestamp {
+    /// The cloud took our time.
+    pub(super) fn prove(&self) {
+        self.is_proved.set(true);
+    }
+
+    /// How far ahead of us the cloud is, if that had to be corrected and was right.
+    pub(super) fn proved(&self) -> Option<SignedDuration> {
+        Some(self.skew.get()).filter(|skew| self.is_proved.get() && !skew.is_zero())
+    }
+
+    /// The time of now, corrected.
+    pub(super) fn now(&self) -> Timestamp {
         let now = self.clock.now();
         now.checked_add(self.skew.get()).unwrap_or(now)
     }
 }
 
-/// Signs one attempt: a new nonce, the time of now, everything in the body of a POST.
+/// How far this machine's clock is off, as people say it: the cloud is `skew` ahead.
+pub(super) fn off(skew: SignedDuration) -> String {
+    let side = if skew.is_negative() { "ahead of" } else { "behind" };
+    format!("{:#} {side}", SignedDuration::from_secs(skew.abs().as_secs()))
+}
+
+/// Signs one attempt: a new nonce, the time of now, everything in the body of a POST. Without credentials, all but the
+/// signature.
 pub(super) fn sign(
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
     params: &[(&str, &str)],
     stamp: &Stamp,
 ) -> Result<Signed, getrandom::Error> {
     let nonce = nonce()?;
     let timestamp = stamp.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut all = vec![
-        ("AccessKeyId", credentials.id.as_str()),
         ("Format", "JSON"),
-        ("SignatureMethod", "HMAC-SHA1"),
         ("SignatureNonce", nonce.as_str()),
-        ("SignatureVersion", "1.0"),
         ("Timestamp", timestamp.as_str()),
     ];
-    all.extend(credentials.token.as_ref().map(|token| ("SecurityToken", token.expose_secret())));
     all.extend_from_slice(params);
+    let Some(credentials) = credentials else {
+        return Ok(Signed { body: body(&all), string: Zeroizing::default() });
+    };
+    all.extend([
+        ("AccessKeyId", credentials.id.as_str()),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+    ]);
+    all.extend(credentials.token.as_ref().map(|token| ("SecurityToken", token.expose_secret())));
     let string = string_to_sign("POST", &all);
     let signature = signature(credentials.secret.expose_secret(), &string);
     all.push(("Signature", &signature));
-    Ok(Signed { body: Zeroizing::new(encoded(&all).as_bytes().to_vec()), string })
+    Ok(Signed { body: body(&all), string })
+}
+
+fn body(params: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(encoded(params).as_bytes().to_vec())
 }
 
 /// METHOD, an encoded slash, and the encoded canonical form of the parameters. Their order does not matter.
@@ -184,9 +213,10 @@ mod tests {
             id: "key".into(),
             secret: "secret".into(),
             token: token.map(SecretString::from),
+            expires: None,
         };
         let stamp = Stamp::new(Clock::new(|| "2026-01-02T03:04:05.678Z".parse().unwrap()));
-        let signed = sign(&credentials, &[("Action", "A b")], &stamp).unwrap();
+        let signed = sign(Some(&credentials), &[("Action", "A b")], &stamp).unwrap();
         let body = std::str::from_utf8(&signed.body).unwrap();
         body.split('&')
             .map(|pair| pair.split_once('=').unwrap())

@@ -31,7 +31,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let (place, cert) = match read(flags).await {
         Ok(read) => read,
         Err(error) => {
-            let ends = unread(flags, &targets, &error, run.warnings.take());
+            let ends = unread(flags, &targets, &error, run.take_warnings());
             let report = Report::new("deploy", started, run.ground.clock.now(), ends);
             return Ok(Ended::of(&report, global, Form::from(flags.json)));
         }
@@ -51,7 +51,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     run.ground.say.steps(u64::try_from(lineage.targets.len()).unwrap_or(u64::MAX));
     let mut targets = walk_targets(&run, &lineage, &disk, &Asked::default()).await;
     targets.extend(refused.iter().map(owned));
-    let ends = Ends { certificates: vec![certificate], targets, warnings: run.warnings.take() };
+    let ends = Ends { certificates: vec![certificate], targets, warnings: run.take_warnings() };
     let report = Report::new("deploy", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
 }

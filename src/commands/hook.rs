@@ -374,7 +374,7 @@ fn hand_over(run: &Run, mut ends: Ends) -> Ends {
     if left {
         run.warn("`certferry renew` must finish this, but has not run in the last 48 hours\nhelp: `systemctl enable --now certferry.timer`, or `certferry renew` once an hour by cron");
     }
-    ends.warnings.extend(run.warnings.take());
+    ends.warnings.extend(run.take_warnings());
     ends
 }
 

@@ -138,7 +138,7 @@ async fn look_at_all(run: &Run, lineages: &[Lineage]) -> (Seen, Vec<(Owned, AtTa
 
 /// What the run has gathered for people.
 pub(super) fn warnings(run: &Run) -> String {
-    run.warnings.take().iter().map(|warning| report::warning_lines(warning)).collect()
+    run.take_warnings().iter().map(|warning| report::warning_lines(warning)).collect()
 }
 
 fn told_unseen(unseen: &[(Target, aliyun::Error)]) -> String {
@@ -170,5 +170,6 @@ fn line(step: &Step) -> String {
         .map_or_else(String::new, |target| format!(" -> {}", target.domain.written));
     let when =
         step.not_before.map_or_else(String::new, |at| format!("; not before {}", minute(at)));
-    format!("{what:<7}{}{to}: {}{when}\n", step.certificate, step.reason)
+    let reason = step.reason.replace('\n', "\n         ");
+    format!("{what:<7}{}{to}: {reason}{when}\n", step.certificate)
 }

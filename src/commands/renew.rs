@@ -20,7 +20,7 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     let (mut ends, ()) = tokio::join!(walk(&run, &lineages, &asked), run.repair(&lineages));
     run.drop_unpinned().await;
     run.keep(move |store| store.note_renew(started)).await;
-    ends.warnings.extend(run.warnings.take());
+    ends.warnings.extend(run.take_warnings());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
 }

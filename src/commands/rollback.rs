@@ -45,7 +45,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         Choice::Newest => to_newest(&run, &store, lineage, &disk).await?,
         Choice::Earlier(number, cert) => to(&run, &store, lineage, number, &cert).await?,
     };
-    ends.warnings.extend(run.warnings.take());
+    ends.warnings.extend(run.take_warnings());
     let report = Report::new("rollback", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::said::{Section, Value, did_you_mean};
-use super::{Acme, Aliyun, Dns, Eab, Keys, Provider, StoreAt, Trust, TsigAlgorithm};
+use super::{Acme, Aliyun, Dns, Eab, Keys, Provider, StoreAt, Trust, TsigAlgorithm, credentials};
 
 /// The CAs that have a short name: the name, the directory, and whether an account needs an external binding.
 /// Sources: letsencrypt.org/docs, zerossl.com/documentation/acme, cloud.google.com/certificate-manager/docs.
@@ -61,6 +61,10 @@ impl Default for Aliyun {
     fn default() -> Self {
         Self {
             keys: None,
+            profile: None,
+            role: None,
+            sts_endpoint: None,
+            metadata_endpoint: "http://100.100.100.200".to_owned(),
             cdn_endpoint: "https://cdn.aliyuncs.com".to_owned(),
             dns_endpoint: "https://alidns.aliyuncs.com".to_owned(),
             calls_per_second: MOST_CALLS_PER_SECOND,
@@ -211,6 +215,12 @@ fn account(name: &str, section: &Section<'_>) -> Aliyun {
         &[
             "access_key_id",
             secret_file,
+            "profile",
+            "role_arn",
+            "role_session_name",
+            "external_id",
+            "sts_endpoint",
+            "metadata_endpoint",
             "cdn_endpoint",
             "dns_endpoint",
             "cdn_api",
@@ -224,6 +234,11 @@ fn account(name: &str, section: &Section<'_>) -> Aliyun {
     let meant = Aliyun::default();
     Aliyun {
         keys: keys(section),
+        profile: credentials::profile(section),
+        role: credentials::role(section),
+        sts_endpoint: endpoint(section, "sts_endpoint"),
+        metadata_endpoint: credentials::metadata_endpoint(section)
+            .unwrap_or(meant.metadata_endpoint),
         cdn_endpoint: endpoint(section, "cdn_endpoint").unwrap_or(meant.cdn_endpoint),
         dns_endpoint: endpoint(section, "dns_endpoint").unwrap_or(meant.dns_endpoint),
         calls_per_second: calls_per_second(section).unwrap_or(meant.calls_per_second),
@@ -246,7 +261,7 @@ fn keys(section: &Section<'_>) -> Option<Keys> {
     })
 }
 
-fn endpoint(section: &Section<'_>, key: &str) -> Option<String> {
+pub(super) fn endpoint(section: &Section<'_>, key: &str) -> Option<String> {
     let value = section.value(key)?;
     let url = url(&value)?;
     if url.path() != "/" || url.query().is_some() {

@@ -71,7 +71,22 @@ fn everything_said() {
     assert_eq!(account.cdn_endpoint, "http://[::1]:8080");
     assert_eq!(account.dns_endpoint, "https://dns.example:8443");
     assert!((account.calls_per_second - 2.0).abs() < 1e-9);
-    assert_eq!(config.aliyun.len(), 2, "default is always there");
+    assert_eq!(config.aliyun.len(), 3, "default is always there");
+}
+
+#[test]
+fn every_credential_said() {
+    let config = read(include_str!("testdata/everything.toml")).unwrap();
+    let (second, third) = (&config.aliyun["second"], &config.aliyun["third"]);
+    let role = second.role.as_ref().unwrap();
+    assert_eq!(role.arn, "acs:ram::123456789012:role/certferry");
+    assert_eq!(role.session_name.as_deref(), Some("web-1"));
+    assert_eq!(role.external_id.as_deref(), Some("outside"));
+    assert_eq!(second.sts_endpoint.as_deref(), Some("https://sts.cn-hangzhou.aliyuncs.com"));
+    assert_eq!(second.metadata_endpoint, "http://127.0.0.1:8081");
+    assert_eq!((second.profile.as_deref(), third.profile.as_deref()), (None, Some("prod")));
+    assert_eq!((&third.role, &third.sts_endpoint), (&None, &None));
+    assert_eq!(third.metadata_endpoint, "http://100.100.100.200");
 }
 
 #[test]

@@ -226,10 +226,9 @@ mod tests {
         };
         let url = "http://127.0.0.1:1".to_owned();
         let config = config::Aliyun {
-            keys: None,
             cdn_endpoint: url.clone(),
             dns_endpoint: url,
-            calls_per_second: 9.6,
+            ..config::Aliyun::default()
         };
         (Alidns::new(Account::open("main", &config, None, http, &ground, None).unwrap()), sent)
     }

@@ -141,7 +141,9 @@ impl House {
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .env("CERTFERRY_CONFIG", self.path("config.toml"));
+            .env("CERTFERRY_CONFIG", self.path("config.toml"))
+            // No test asks for an instance that it is not on.
+            .env("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true");
         command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
@@ -157,7 +159,7 @@ impl House {
             String::new()
         } else {
             format!(
-                "[aliyun.default]\naccess_key_id = \"{KEY_ID}\"\naccess_key_secret_file = \"secret\"\ncdn_endpoint = \"{url}\"\ndns_endpoint = \"{url}\"\n"
+                "[aliyun.default]\naccess_key_id = \"{KEY_ID}\"\naccess_key_secret_file = \"secret\"\ncdn_endpoint = \"{url}\"\ndns_endpoint = \"{url}\"\nsts_endpoint = \"{url}\"\n"
             )
         };
         let more = self.config.replace("URL", &url);

@@ -292,6 +292,20 @@ fn what_goes_wrong_heals_and_costs_no_more_than_it_must() {
     });
 }
 
+/// Nothing is ordered with a wrong clock, and what needs no order goes on.
+#[test]
+fn with_a_wrong_clock_uploads_go_on() {
+    for minutes in [11, -11] {
+        let town = Town::new(|_| {});
+        assert_eq!(town.run("renew").code, 0);
+        town.world.ca.rules(|rules| rules.clock_ahead = jiff::SignedDuration::from_mins(minutes));
+        town.world.cloud.switch_off("cdn.example.test");
+        let ended = town.run("renew example.test --force");
+        assert_eq!((ended.code, town.cost()), (1, [1, 1, 3, 0]), "{minutes}: {}", ended.all());
+        assert!(ended.stderr.contains("no certificate is ordered with a wrong clock"), "{minutes}");
+    }
+}
+
 #[test]
 fn the_cas_limits_are_sacred() {
     let town = Town::new(|_| {});

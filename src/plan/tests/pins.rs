@@ -129,7 +129,8 @@ fn check_under_way(row: &str, accepted: u8, pins: Vec<Pinned>, expect: &str) {
     let before = Before::Leaf(wanted.leaf.fingerprint);
     let served = Served::Leaf(wanted.leaf.clone());
     let check = |minutes: i64, is_under_way: bool| {
-        let memory = TargetMemory { taken: taken(accepted, minutes, before), ..TargetMemory::default() };
+        let memory =
+            TargetMemory { taken: taken(accepted, minutes, before), ..TargetMemory::default() };
         let at_target = TargetSeen { served: served.clone(), memory, ours: false };
         let asked = Asked::default();
         let stands = standing_of(&lineages[0], &wanted, &seen.memory, &at_target, &asked, at(NOW));

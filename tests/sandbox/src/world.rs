@@ -213,9 +213,10 @@ impl World {
             quoted(&self.seed.access_key_id),
             path("aliyun.secret"),
         );
-        for endpoint in ["cdn_endpoint", "dns_endpoint"] {
+        for endpoint in ["cdn_endpoint", "dns_endpoint", "sts_endpoint"] {
             text += &format!("{endpoint} = {}\n", quoted(&self.cloud.url()));
         }
+        text += &format!("metadata_endpoint = {}\n", quoted(&self.metadata.url()));
         text += &self.dns_toml(&path("tsig.key"));
         for certificate in certificates {
             text += &certificate.toml();
