@@ -14,9 +14,11 @@ use crate::told;
 mod claims;
 mod contest;
 mod deploy;
+
 mod forget;
 mod hook;
 mod plan;
+mod policy;
 mod renew;
 mod status;
 
@@ -64,6 +66,8 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Hook(flags) => hook::run(flags, &global, ground).await,
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
+        Command::Doctor(_) => Ok(Ended::default()),
+        Command::Policy(flags) => policy::run(flags, &global, &ground),
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
     };
     ended.unwrap_or_else(|refusal| Ended::refused(refusal, Form::from(command.json())))

@@ -26,11 +26,13 @@ pub(super) struct Signed {
 pub(super) struct Stamp {
     clock: Clock,
     skew: Cell<SignedDuration>,
+    /// How far ahead of us the last answer's `Date` was.
+    seen: Cell<Option<SignedDuration>>,
 }
 
 impl Stamp {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, skew: Cell::new(SignedDuration::ZERO) }
+        Self { clock, skew: Cell::new(SignedDuration::ZERO), seen: Cell::new(None) }
     }
 
     /// Takes the cloud's `Date` (RFC 9110, section 6.6.1) as the time of now, and returns how far ahead of us it is.
@@ -39,6 +41,17 @@ impl Stamp {
         let skew = date.duration_since(self.clock.now());
         self.skew.set(skew);
         Some(skew)
+    }
+
+    /// Notes the `Date` of an answer; our time stays as it is.
+    pub(super) fn note(&self, date: &str) {
+        let date = jiff::fmt::rfc2822::parse(date).map(|date| date.timestamp());
+        self.seen.set(date.ok().map(|date| date.duration_since(self.clock.now())));
+    }
+
+    /// How far ahead of us the cloud's clock was at the last answer; none: it has not told.
+    pub(super) fn seen(&self) -> Option<SignedDuration> {
+        self.seen.get()
     }
 
     fn now(&self) -> Timestamp {
