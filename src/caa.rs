@@ -49,7 +49,9 @@ pub fn judge(set: &[Property], wish: &Wish<'_>) -> Verdict {
         ruling.iter().filter_map(|property| Value::read(&property.value)).collect();
     if wish.identities.is_empty() {
         let named = named(&values);
-        return Verdict::Unsure(format!("it names {named}, and the CA does not tell its own names"));
+        return Verdict::Unsure(format!(
+            "it names {named}, and the CA does not tell its own names"
+        ));
     }
     let is_ours = |value: &&Value<'_>| value.names_one_of(wish.identities);
     let verdicts: Vec<Verdict> =
@@ -57,7 +59,11 @@ pub fn judge(set: &[Property], wish: &Wish<'_>) -> Verdict {
     let allowed = verdicts.iter().find(|verdict| **verdict == Verdict::Allowed);
     let unsure = || verdicts.iter().find(|verdict| matches!(verdict, Verdict::Unsure(_)));
     allowed.or_else(unsure).or_else(|| verdicts.first()).cloned().unwrap_or_else(|| {
-        Verdict::Forbidden(format!("it names {}, not {}", named(&values), wish.identities.join(" or ")))
+        Verdict::Forbidden(format!(
+            "it names {}, not {}",
+            named(&values),
+            wish.identities.join(" or ")
+        ))
     })
 }
 
@@ -142,7 +148,10 @@ impl<'a> Value<'a> {
     }
 
     fn unsatisfiable(&self, tag: &str) -> Verdict {
-        Verdict::Forbidden(format!("it has `{tag}` twice for {}, which nobody can meet", self.issuer))
+        Verdict::Forbidden(format!(
+            "it has `{tag}` twice for {}, which nobody can meet",
+            self.issuer
+        ))
     }
 }
 
@@ -225,7 +234,11 @@ mod tests {
         check("a critical strange one", &["128 tbs x", "0 issue ca.example"], both("no `tbs`"));
         check("a critical known one", &["128 issue ca.example"], both("yes"));
         check("a parameter that is none", &["0 issue ca.example; what"], both("no"));
-        check("beside one that is", &["0 issue ca.example; what", "0 issue ca.example"], both("yes"));
+        check(
+            "beside one that is",
+            &["0 issue ca.example; what", "0 issue ca.example"],
+            both("yes"),
+        );
         check("a parameter of another kind", &["0 issue ca.example; x=1"], both("yes"));
         check("mail alone is ruled", &["0 issuemail ;"], both("yes"));
     }

@@ -43,6 +43,7 @@ pub mod run;
 // the commands
 pub mod cli;
 pub mod policy;
+pub mod doctor;
 
 mod commands;
 

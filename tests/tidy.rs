@@ -49,7 +49,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// These decide: they touch no clock, disk, network, environment, and nothing in them waits.
 const PURE: &[&str] = &[
-    "caa", "cert", "check", "plan", "hook", "report", "journal", "config", "told", "policy", "doctor",
+    "caa", "cert", "check", "plan", "hook", "report", "journal", "config", "told", "policy",
+    "doctor",
 ];
 
 const IMPURE: &[&str] = &[

@@ -31,9 +31,7 @@ fn claimed(config: &Config) -> (Vec<Target>, String) {
         Ok(store.claims()?.claims)
     };
     match read() {
-        Ok(claims) => {
-            (claims.into_iter().flat_map(|claim| claim.targets).collect(), String::new())
-        }
+        Ok(claims) => (claims.into_iter().flat_map(|claim| claim.targets).collect(), String::new()),
         Err(error) => {
             let (why, help) = told::parts(&error);
             let what = format!("what hooks have asked for is not in it: {why}");
@@ -52,7 +50,8 @@ fn account(flags: &Flags, config: &Config, claimed: &[Target]) -> Result<String,
         [one] => Ok(one.clone()),
         [first, ..] => {
             let what = format!("this configuration uses {}", in_use.join(", "));
-            let help = format!("each account needs its own policy: `certferry policy --aliyun {first}`");
+            let help =
+                format!("each account needs its own policy: `certferry policy --aliyun {first}`");
             Err(Refusal::Wrong(told::lines("error", &what, &help)))
         }
     }

@@ -144,7 +144,11 @@ impl Asker {
 
     /// The first answer that says something; none where all who answered will not say. All are asked at once: a dead one
     /// costs no time.
-    pub(super) async fn resolve(&self, name: &Name, kind: RecordType) -> anyhow::Result<Option<Message>> {
+    pub(super) async fn resolve(
+        &self,
+        name: &Name,
+        kind: RecordType,
+    ) -> anyhow::Result<Option<Message>> {
         let ask = async |server: SocketAddr| {
             (server, wire::ask(server, name, kind, Recursion::Desired).await)
         };

@@ -52,7 +52,8 @@ impl Asker {
     async fn caa_at(&self, name: &Name) -> anyhow::Result<Option<Vec<Property>>> {
         let Some(answer) = self.resolve(name, RecordType::CAA).await? else { return Ok(None) };
         let found = properties(&answer);
-        let is_alias = answer.answers.iter().any(|record| record.record_type() == RecordType::CNAME);
+        let is_alias =
+            answer.answers.iter().any(|record| record.record_type() == RecordType::CNAME);
         if !found.is_empty() || !is_alias {
             return Ok(Some(found));
         }
@@ -96,18 +97,26 @@ mod tests {
         });
         match wanted {
             Ok(wanted) => assert_eq!(got.as_deref(), Ok(wanted), "{row}"),
-            Err(part) => assert!(got.as_ref().is_err_and(|text| text.contains(part)), "{row}: {got:?}"),
+            Err(part) => {
+                assert!(got.as_ref().is_err_and(|text| text.contains(part)), "{row}: {got:?}")
+            }
         }
     }
 
     #[tokio::test]
     async fn the_nearest_set_rules() {
-        let refuse = |zone: Zone, name: &str| zone.code(name, RecordType::CAA, ResponseCode::Refused);
+        let refuse =
+            |zone: Zone, name: &str| zone.code(name, RecordType::CAA, ResponseCode::Refused);
         let apex = || zone().caa("example.test", "apex");
         check("none", zone(), Ok(" ")).await;
         check("at the name", apex().caa(NAME, "own"), Ok("www.sub.example.test own")).await;
         check("above", apex(), Ok("example.test apex")).await;
-        check("nearer than above", apex().caa("sub.example.test", "sub"), Ok("sub.example.test sub")).await;
+        check(
+            "nearer than above",
+            apex().caa("sub.example.test", "sub"),
+            Ok("sub.example.test sub"),
+        )
+        .await;
         check("above the zone", zone().caa("test", "top"), Ok("test top")).await;
         check("above the zone is refused", refuse(zone(), "test"), Ok(" ")).await;
         check("the name is refused", refuse(apex(), NAME), Err("www.sub.example.test")).await;
@@ -118,7 +127,8 @@ mod tests {
     #[tokio::test]
     async fn a_cname_is_followed_and_not_climbed() {
         let alias = || zone().cname(NAME, "edge.other.test");
-        check("its end", alias().caa("edge.other.test", "end"), Ok("www.sub.example.test end")).await;
+        check("its end", alias().caa("edge.other.test", "end"), Ok("www.sub.example.test end"))
+            .await;
         let above = alias().caa("other.test", "no").caa("example.test", "apex");
         check("not above its end", above, Ok("example.test apex")).await;
         let chain = zone().cname(NAME, "a.test").cname("a.test", "b.test").caa("b.test", "b");

@@ -25,8 +25,7 @@ fn check_with(row: &str, config: &str, claims: &[Target], zones: &[&str], wanted
     let policy = policy(&config, claims, "default", &zones);
     let line = |statement: &Statement| {
         let end = |text: &String, by: char| text.rsplit(by).next().unwrap().to_owned();
-        let actions: Vec<String> =
-            statement.action.iter().map(|action| end(action, ':')).collect();
+        let actions: Vec<String> = statement.action.iter().map(|action| end(action, ':')).collect();
         let resources: Vec<String> = statement.resource.iter().map(|one| end(one, '/')).collect();
         format!("{} {}", actions.join(","), resources.join(","))
     };
@@ -83,7 +82,11 @@ fn only_what_the_configuration_needs() {
         ),
         &[&cdn("a.b.c")],
     );
-    check("a DNS that nobody uses", &format!("{ALIDNS}{}", kept("[\"a.b.c\"]", "")), &[&cdn("a.b.c")]);
+    check(
+        "a DNS that nobody uses",
+        &format!("{ALIDNS}{}", kept("[\"a.b.c\"]", "")),
+        &[&cdn("a.b.c")],
+    );
     let both = issued("[\"b.c\"]", "[[certificate.deploy]]\ndomains = [\"a.b.c\"]");
     let both = format!("{ALIDNS}{both}");
     check("both services", &both, &[&cdn("a.b.c"), &dns("b.c"), list]);

@@ -4,6 +4,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{Report, Status};
+use crate::doctor::Diagnosis;
 use crate::plan::Kind;
 
 /// The answer of `plan --json`.
@@ -39,4 +40,5 @@ fn schemas_are_kept() {
     check("report", &schema_for!(Report));
     check("status", &schema_for!(Status));
     check("plan", &schema_for!(Plan));
+    check("doctor", &schema_for!(Diagnosis));
 }

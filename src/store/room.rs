@@ -47,7 +47,9 @@ fn nearest_folder(root: &Path) -> anyhow::Result<&Path> {
         return Ok(folder);
     }
     let folder = shown(folder);
-    Err(anyhow!("{folder} is no folder\nhelp: name another path in [store], or move that file away"))
+    Err(anyhow!(
+        "{folder} is no folder\nhelp: name another path in [store], or move that file away"
+    ))
 }
 
 /// By the rights of this process, with root's powers and with a mount that is read-only.

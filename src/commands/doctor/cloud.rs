@@ -1,0 +1,193 @@
+//! The cloud: keys, what they may read, and how the CDN domains stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{PATIENCE, issued, keys, told_code};
+use crate::aliyun::{Account, Error, Kind, UserDomain, Zone};
+use crate::cert::Leaf;
+use crate::config::{CdnDomain, Provider};
+use crate::doctor::{self, Check, State};
+use crate::plan::Lineage;
+use crate::run::Run;
+
+/// Looks side by side: each is one small read, and the account's pace holds them.
+const LOOKS: usize = 64;
+
+/// What the accounts said.
+#[derive(Default)]
+pub(super) struct Cloud {
+    pub(super) checks: Vec<Check>,
+    /// The domains of Alibaba Cloud DNS by account, or why they are not known.
+    pub(super) zones: BTreeMap<String, Result<Vec<Zone>, Error>>,
+}
+
+/// What is asked of one account.
+struct Wanted<'a> {
+    name: &'a str,
+    targets: Vec<(&'a Lineage, &'a CdnDomain)>,
+    proves_names: bool,
+}
+
+/// Asks all accounts side by side.
+pub(super) async fn ask(run: &Run, lineages: &[Lineage]) -> Cloud {
+    let wanted = wanted(run, lineages);
+    let number: usize = wanted.iter().map(|one| one.targets.len()).sum();
+    run.ground.say.steps(u64::try_from(number).unwrap_or(u64::MAX));
+    let mut all = Cloud::default();
+    for said in join_all(wanted.iter().map(|wanted| ask_account(run, wanted))).await {
+        all.checks.extend(said.checks);
+        all.zones.extend(said.zones);
+    }
+    all
+}
+
+fn wanted<'a>(run: &'a Run, lineages: &'a [Lineage]) -> Vec<Wanted<'a>> {
+    let mut targets: BTreeMap<&str, Vec<(&Lineage, &CdnDomain)>> = BTreeMap::new();
+    for lineage in lineages {
+        for owned in &lineage.targets {
+            let of_account = targets.entry(&owned.target.aliyun).or_default();
+            of_account.push((lineage, &owned.target.domain));
+        }
+    }
+    let proving: BTreeSet<&str> =
+        issued(run).filter_map(|one| alidns_account(run, &one.dns)).collect();
+    for name in &proving {
+        targets.entry(name).or_default();
+    }
+    if run.config.certificates.is_empty() {
+        // What a hook would use.
+        targets.entry("default").or_default();
+    }
+    let wanted = |(name, targets)| Wanted { name, targets, proves_names: proving.contains(name) };
+    targets.into_iter().map(wanted).collect()
+}
+
+fn alidns_account<'a>(run: &'a Run, dns: &str) -> Option<&'a str> {
+    match &run.config.dns.get(dns)?.provider {
+        Provider::Alidns { aliyun } => Some(aliyun),
+        Provider::Rfc2136 { .. } | Provider::Exec { .. } => None,
+    }
+}
+
+async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
+    let mut said = Cloud::default();
+    let account = match run.account(wanted.name) {
+        Ok(account) => account,
+        Err(error) => {
+            said.checks.push(failed("credentials", wanted.name, &error));
+            said.checks.extend(not_asked(wanted));
+            return said;
+        }
+    };
+    let found = keys::found(run, &account).await;
+    let has_keys = found.state != State::Bad;
+    said.checks.push(found);
+    if !has_keys {
+        said.checks.extend(not_asked(wanted));
+        return said;
+    }
+    said.checks.extend(keys::identity(&account).await);
+    let domains = in_time(&account).describe_user_domains().await;
+    if wanted.proves_names {
+        let zones = in_time(&account).describe_domains().await;
+        said.zones.insert(wanted.name.to_owned(), zones);
+    }
+    let off = account.clock_ahead();
+    said.checks.extend(off.map(|ahead| doctor::clock(&format!("[aliyun.{}]", wanted.name), ahead)));
+    said.checks.push(listed(wanted.name, &domains));
+    if domains.as_ref().err().is_some_and(stops_all) {
+        said.checks.extend(not_asked(wanted));
+        return said;
+    }
+    said.checks.extend(targets(run, wanted, &account, domains.ok()).await);
+    said
+}
+
+/// The list of CDN domains. It is needed for little, so that it may not be read is no fault.
+fn listed(account: &str, domains: &Result<Vec<UserDomain>, Error>) -> Check {
+    match domains {
+        Ok(domains) => {
+            Check::good("cloud", account, format!("answers; CDN domains {}", domains.len()))
+        }
+        Err(error) if error.kind == Kind::Permission => {
+            let text = "answers; its CDN domains may not be listed, so whether they are online is not known";
+            let help =
+                "not needed, but for hooks without --domain: RAM action cdn:DescribeUserDomains";
+            Check::new("cloud", account, State::Unknown, text).or_help(help)
+        }
+        Err(error) => failed("cloud", account, error),
+    }
+}
+
+/// Would every other call fail in the same way?
+fn stops_all(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::Transport | Kind::UnknownOutcome | Kind::Clock | Kind::Credentials | Kind::Config
+    )
+}
+
+fn not_asked(wanted: &Wanted<'_>) -> Option<Check> {
+    let text = format!("CDN domains that were not asked for: {}", wanted.targets.len());
+    let check = Check::new("target", wanted.name, State::Unknown, text);
+    (!wanted.targets.is_empty()).then(|| check.or_help("see what is said of the account"))
+}
+
+async fn targets(
+    run: &Run,
+    wanted: &Wanted<'_>,
+    account: &Account,
+    domains: Option<Vec<UserDomain>>,
+) -> Vec<Check> {
+    let domains = domains.unwrap_or_default();
+    let status: BTreeMap<String, &str> = domains
+        .iter()
+        .map(|domain| (domain.name.to_ascii_lowercase(), domain.status.as_str()))
+        .filter(|(_, status)| !status.is_empty())
+        .collect();
+    let status = &status;
+    let looks = wanted.targets.iter().map(|(lineage, domain)| async move {
+        let check = target(account, domain, status.get(&domain.api_name).copied()).await;
+        run.ground.say.step_done();
+        check.of(&lineage.name)
+    });
+    stream::iter(looks).buffered(LOOKS).collect().await
+}
+
+async fn target(account: &Account, domain: &CdnDomain, status: Option<&str>) -> Check {
+    let read = in_time(account).describe_domain_certificate_info(&domain.api_name).await;
+    let shown = match read {
+        Ok(shown) => shown.filter(|shown| shown.status_on),
+        Err(error) => return failed("target", &domain.written, &error),
+    };
+    let pem = shown.and_then(|shown| shown.certificate_pem);
+    let leaf = pem.and_then(|pem| Leaf::read(pem.as_bytes()).ok());
+    doctor::serves(&domain.written, leaf.map(|leaf| leaf.not_after), status)
+}
+
+/// Each call by itself has its time; the pace takes none of it from those that wait.
+fn in_time(account: &Account) -> Account {
+    account.until(Some(Instant::now() + PATIENCE))
+}
+
+/// A call that failed: for good, or in a way that says nothing.
+fn failed(name: &'static str, subject: &str, error: &Error) -> Check {
+    let state = match error.kind {
+        Kind::UnknownOutcome | Kind::Throttled | Kind::Busy | Kind::Server | Kind::NotEffective => {
+            State::Unknown
+        }
+        Kind::Transport
+        | Kind::Clock
+        | Kind::Credentials
+        | Kind::Permission
+        | Kind::DomainNotFound
+        | Kind::NoSuchApi
+        | Kind::Config
+        | Kind::Permanent => State::Bad,
+    };
+    Check::new(name, subject, state, told_code(error))
+}

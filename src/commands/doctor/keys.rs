@@ -1,0 +1,26 @@
+//! Where the keys of an account come from, and whose they are.
+
+use crate::aliyun::Account;
+use crate::doctor::Check;
+use crate::run::Run;
+use crate::secret;
+
+/// Whether an account has keys, and from where.
+pub(super) async fn found(run: &Run, account: &Account) -> Check {
+    let name = account.name();
+    let keys = run.config.aliyun.get(name).and_then(|account| account.keys.as_ref());
+    let Some(keys) = keys else {
+        return Check::good("credentials", name, "of the environment");
+    };
+    match secret::read(&keys.access_key_secret_file, &run.ground.env, run.base()) {
+        Ok(_secret) => {
+            Check::good("credentials", name, format!("{} of the configuration", keys.access_key_id))
+        }
+        Err(error) => Check::bad("credentials", name, &error),
+    }
+}
+
+/// Whose they are; none: it was not asked.
+pub(super) async fn identity(_account: &Account) -> Option<Check> {
+    None
+}

@@ -1,0 +1,219 @@
+//! The names that are issued for: where their proof goes, who holds that zone, and which CAA records rule them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, anyhow};
+use futures_util::{StreamExt, stream};
+
+use super::authority::Authority;
+use super::cloud::Cloud;
+use super::{issued, patient, told_code};
+use crate::caa::Wish;
+use crate::config::{self, Certificate, Provider};
+use crate::dns::{Asker, CaaSet, zone_of};
+use crate::doctor::{self, Check, State};
+use crate::run::Run;
+
+/// Names side by side: some questions each, to servers of one's own.
+const NAMES: usize = 16;
+
+/// What the DNS said.
+#[derive(Default)]
+pub(super) struct Names {
+    checks: Vec<Check>,
+    seen: Vec<Seen>,
+}
+
+/// A name without `*.`, and in which forms it is asked for.
+struct Name {
+    lineage: String,
+    dns: String,
+    name: String,
+    forms: Vec<Form>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Wildcard,
+}
+
+struct Seen {
+    name: Name,
+    /// Where its proof goes, after CNAMEs.
+    place: anyhow::Result<String>,
+    /// The zone, where the name server of the access says it.
+    zone: Option<anyhow::Result<String>>,
+    caa: anyhow::Result<CaaSet>,
+}
+
+/// Asks the DNS of all names; those of an access whose servers are all silent are not asked.
+pub(super) async fn ask(run: &Run) -> Names {
+    let mut all = Names::default();
+    let mut silent = BTreeSet::new();
+    for (dns, first) in first_names(run) {
+        let Some(access) = run.config.dns.get(dns) else { continue };
+        let checks = servers(dns, access, first).await;
+        if checks.iter().all(|check| check.state == State::Bad) {
+            silent.insert(dns.to_owned());
+        }
+        // A dead server among several blocks nothing.
+        let is_reached = !silent.contains(dns);
+        all.checks.extend(checks.into_iter().map(|check| match check.state {
+            State::Bad if is_reached => Check { state: State::Warning, ..check },
+            _ => check,
+        }));
+    }
+    let names = issued(run).flat_map(names).filter(|name| !silent.contains(&name.dns));
+    let seen = names.filter_map(|name| {
+        let access = run.config.dns.get(&name.dns)?;
+        Some(look(name, access))
+    });
+    all.seen = stream::iter(seen).buffered(NAMES).collect().await;
+    all
+}
+
+/// One name of each access that is in use.
+fn first_names(run: &Run) -> BTreeMap<&str, &str> {
+    let mut first = BTreeMap::new();
+    for certificate in issued(run) {
+        if let Some(name) = certificate.domains.first() {
+            let plain = name.strip_prefix("*.").unwrap_or(name);
+            first.entry(certificate.dns.as_str()).or_insert(plain);
+        }
+    }
+    first
+}
+
+/// The servers that must show a record: does each answer?
+async fn servers(dns: &str, access: &config::Dns, name: &str) -> Vec<Check> {
+    let help = format!("name servers that can be asked from here: `nameservers` of [dns.{dns}]");
+    let reached = match patient(Asker::new(&access.nameservers).reach(name)).await {
+        Ok(reached) => reached,
+        Err(error) => return vec![Check::bad("nameserver", "", &error).or_help(help)],
+    };
+    let check = |(server, why): (String, Option<String>)| match why {
+        None => Check::good("nameserver", server, format!("answers ([dns.{dns}])")).of(dns),
+        Some(why) => Check::new("nameserver", server, State::Bad, why).or_help(help.as_str()),
+    };
+    reached.into_iter().map(check).collect()
+}
+
+fn names(certificate: &Certificate) -> Vec<Name> {
+    let mut forms: BTreeMap<&str, Vec<Form>> = BTreeMap::new();
+    for written in &certificate.domains {
+        let (name, form) = match written.strip_prefix("*.") {
+            Some(name) => (name, Form::Wildcard),
+            None => (written.as_str(), Form::Plain),
+        };
+        forms.entry(name).or_default().push(form);
+    }
+    let name = |(name, forms): (&str, Vec<Form>)| Name {
+        lineage: certificate.name.clone(),
+        dns: certificate.dns.clone(),
+        name: name.to_owned(),
+        forms,
+    };
+    forms.into_iter().map(name).collect()
+}
+
+async fn look(name: Name, access: &config::Dns) -> Seen {
+    let asker = Asker::new(&access.nameservers);
+    let challenge = format!("_acme-challenge.{}", name.name);
+    let (place, caa) =
+        tokio::join!(patient(asker.follow(&challenge)), patient(asker.caa(&name.name)));
+    let zone = match (&access.provider, &place) {
+        (Provider::Rfc2136 { server, .. }, Ok(place)) => {
+            Some(patient(zone_at(*server, place)).await)
+        }
+        (Provider::Rfc2136 { .. }, Err(_))
+        | (Provider::Alidns { .. } | Provider::Exec { .. }, _) => None,
+    };
+    Seen { name, place, zone, caa }
+}
+
+async fn zone_at(server: std::net::SocketAddr, place: &str) -> anyhow::Result<String> {
+    Asker::new(&[server]).zone(place).await?.with_context(|| {
+        format!("the DNS server {server} holds no zone for it\nhelp: `server` must be the primary of that zone")
+    })
+}
+
+impl Names {
+    /// The checks, once the CA and the cloud have answered.
+    pub(super) fn judged(self, run: &Run, authority: &Authority, cloud: &Cloud) -> Vec<Check> {
+        let zones = self.seen.iter().map(|seen| seen.zone_check(run, cloud));
+        let caa = self.seen.iter().flat_map(|seen| seen.caa_checks(authority));
+        let more: Vec<Check> = zones.chain(caa).collect();
+        self.checks.into_iter().chain(more).collect()
+    }
+}
+
+impl Seen {
+    fn zone_check(&self, run: &Run, cloud: &Cloud) -> Check {
+        let Name { name, lineage, dns, .. } = &self.name;
+        let challenge = format!("_acme-challenge.{name}");
+        let place = match &self.place {
+            Ok(place) => place,
+            Err(error) => return Check::bad("zone", challenge, error).of(lineage),
+        };
+        let alias = match *place == challenge {
+            true => String::new(),
+            false => format!("a CNAME leads to {place}; "),
+        };
+        let check = match self.zone(run, cloud, place) {
+            Ok(Some(zone)) => {
+                Check::good("zone", challenge, format!("{alias}[dns.{dns}] holds the zone {zone}"))
+            }
+            Ok(None) => {
+                Check::good("zone", challenge, format!("{alias}the program of [dns.{dns}] puts it"))
+            }
+            Err((State::Bad, error)) => Check::bad("zone", challenge, &error),
+            Err((state, error)) => Check::new("zone", challenge, state, error.to_string()),
+        };
+        check.of(lineage)
+    }
+
+    /// The zone that holds the proof; none where nobody but a program knows.
+    fn zone(
+        &self,
+        run: &Run,
+        cloud: &Cloud,
+        place: &str,
+    ) -> Result<Option<String>, (State, anyhow::Error)> {
+        let bad = |error| (State::Bad, error);
+        match (&self.zone, run.config.dns.get(&self.name.dns).map(|dns| &dns.provider)) {
+            (Some(Ok(zone)), _) => Ok(Some(zone.clone())),
+            (Some(Err(error)), _) => Err(bad(anyhow!("{}", crate::told::text(error)))),
+            (None, Some(Provider::Alidns { aliyun })) => match cloud.zones.get(aliyun) {
+                Some(Ok(zones)) => {
+                    zone_of(zones, place, aliyun).map(|zone| Some(zone.to_owned())).map_err(bad)
+                }
+                Some(Err(error)) => Err(bad(anyhow!("{}", told_code(error)))),
+                None => Err((
+                    State::Unknown,
+                    anyhow!("the account was not asked\nhelp: see what is said of it"),
+                )),
+            },
+            (None, Some(Provider::Exec { .. } | Provider::Rfc2136 { .. }) | None) => Ok(None),
+        }
+    }
+
+    fn caa_checks(&self, authority: &Authority) -> Vec<Check> {
+        let Name { name, lineage, forms, .. } = &self.name;
+        let set = match &self.caa {
+            Ok(set) => set,
+            Err(error) => {
+                let check = Check::new("caa", name, State::Warning, crate::told::text(error));
+                return vec![check.of(lineage)];
+            }
+        };
+        let check = |form: &Form| {
+            let wildcard = *form == Form::Wildcard;
+            let star = if wildcard { "*." } else { "" };
+            let (identities, account) = (&authority.identities, authority.account.as_deref());
+            let wish = Wish { identities, account, wildcard };
+            doctor::caa(&format!("{star}{name}"), &set.at, &set.properties, &wish).of(lineage)
+        };
+        forms.iter().map(check).collect()
+    }
+}
