@@ -26,7 +26,11 @@ pub fn clock(of: &str, ahead: SignedDuration) -> Check {
         off if off > NO_ORDER => State::Bad,
         off if off > DRIFT => State::Warning,
         _ => {
-            return Check::good("clock", of, format!("this machine's is less than {:#} off", DRIFT));
+            return Check::good(
+                "clock",
+                of,
+                format!("this machine's is less than {:#} off", DRIFT),
+            );
         }
     };
     let text = format!("this machine's is {off:#} {side} it");
@@ -98,17 +102,17 @@ pub fn certificate(held: Held<'_>, now: Timestamp) -> Check {
         let text = format!("issuing it failed, {count} in a row: {error}");
         return check(State::Warning, text).or_help("`certferry renew` tries again by itself");
     }
-    let Some(leaf) = held.leaf else {
-        return match held.way {
-            Way::Ours => check(State::Good, "none yet: the first run obtains it".to_owned()),
-            Way::Theirs => check(State::Bad, "its folder holds none".to_owned()),
-        };
-    };
-    let ends = minute(leaf.not_after);
     let remedy = match held.way {
         Way::Ours => "`certferry renew` obtains a new one",
         Way::Theirs => "see why its ACME client does not renew it (`certbot renew --dry-run`)",
     };
+    let Some(leaf) = held.leaf else {
+        return match held.way {
+            Way::Ours => check(State::Good, "none yet: the first run obtains it".to_owned()),
+            Way::Theirs => check(State::Bad, "its folder holds none".to_owned()).or_help(remedy),
+        };
+    };
+    let ends = minute(leaf.not_after);
     if leaf.not_after <= now {
         return check(State::Bad, format!("it expired at {ends}")).or_help(remedy);
     }

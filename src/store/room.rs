@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 use rustix::io::Errno;
 
@@ -41,15 +41,9 @@ pub fn room(root: &Path) -> anyhow::Result<Room> {
 /// The nearest of the folders that `root` would be in.
 fn nearest_folder(root: &Path) -> anyhow::Result<&Path> {
     let mut above = root.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty());
-    let folder = above.find(|path| path.exists());
-    let folder = folder.with_context(|| format!("nothing of {} is there", shown(root)))?;
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let folder = shown(folder);
-    Err(anyhow!(
-        "{folder} is no folder\nhelp: name another path in [store], or move that file away"
-    ))
+    above.find(|path| path.exists()).with_context(|| {
+        format!("nothing of {} is there\nhelp: write the whole path of the [store]", shown(root))
+    })
 }
 
 /// By the rights of this process, with root's powers and with a mount that is read-only.

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod bad_input;
+mod doctor;
 mod hooks;
 mod house;
 mod issuing;
 mod keeping_step;
+mod policy;
 mod terminal;
