@@ -25,6 +25,13 @@ Without a command and with RENEWED_LINEAGE set (by certbot's --deploy-hook), it 
 Exit status: 0 all is as it should be; 1 something failed, the next run tries again;
 2 the command line or the configuration is wrong.";
 
+const AFTER_DOCTOR: &str = "\
+Nothing is ordered, uploaded, put or written, and no lock is taken. With -v, what is well is told
+one by one; with -q, only what is not.
+
+Exit status: 0 nothing is bad; 1 something is; 2 the configuration is wrong: then CA, cloud and DNS
+are not asked.";
+
 const AFTER_POLICY: &str = "\
 Paste it into the RAM console as a custom policy, and attach that to the user or role of the keys.
 
@@ -83,6 +90,7 @@ pub enum Command {
     /// Every certificate and CDN domain: expiry, next renewal, in step or not
     Status(Status),
     /// Look for whatever would make a run fail; spends nothing
+    #[command(after_help = AFTER_DOCTOR)]
     Doctor(Doctor),
     /// The smallest RAM policy for this configuration
     #[command(after_help = AFTER_POLICY)]

@@ -108,3 +108,20 @@ fn marks(env: &Env) -> Marks {
     let locale = locale.unwrap_or_default().to_ascii_lowercase();
     if locale.contains("utf-8") || locale.contains("utf8") { Marks::Signs } else { Marks::Words }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_are_for_terminals_that_know_them() {
+        let check = |row: &str, vars: &[(&str, &str)], wanted| {
+            assert_eq!(marks(&vars.iter().copied().collect()), wanted, "{row}");
+        };
+        check("none", &[], Marks::Words);
+        check("a language", &[("LANG", "zh_CN.UTF-8")], Marks::Signs);
+        check("written otherwise", &[("LANG", "C.utf8")], Marks::Signs);
+        check("overruled", &[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")], Marks::Words);
+        check("an empty one is not set", &[("LC_ALL", ""), ("LANG", "C.UTF-8")], Marks::Signs);
+    }
+}

@@ -21,19 +21,16 @@ pub enum Way {
 #[must_use]
 pub fn clock(of: &str, ahead: SignedDuration) -> Check {
     let off = SignedDuration::from_secs(ahead.abs().as_secs());
-    let side = if ahead.is_negative() { "ahead of" } else { "behind" };
+    let text = match (off.is_zero(), ahead.is_negative()) {
+        (true, _) => "this machine's says the same".to_owned(),
+        (false, true) => format!("this machine's is {off:#} ahead of it"),
+        (false, false) => format!("this machine's is {off:#} behind it"),
+    };
     let state = match off {
         off if off > NO_ORDER => State::Bad,
         off if off > DRIFT => State::Warning,
-        _ => {
-            return Check::good(
-                "clock",
-                of,
-                format!("this machine's is less than {:#} off", DRIFT),
-            );
-        }
+        _ => return Check::good("clock", of, text),
     };
-    let text = format!("this machine's is {off:#} {side} it");
     Check::new("clock", of, state, text).or_help("set the clock: timedatectl set-ntp true")
 }
 
@@ -179,12 +176,14 @@ pub fn caa(name: &str, at: &str, set: &[Property], wish: &Wish<'_>) -> Check {
         Verdict::Allowed => {
             Check::good("caa", subject, format!("the records of {at} allow the CA"))
         }
-        Verdict::Unsure(why) => Check::new(
-            "caa",
-            subject,
-            State::Unknown,
-            format!("the records of {at} may forbid it: {why}"),
-        ),
+        Verdict::Unsure(why) => {
+            let text = format!("the records of {at} may forbid it: {why}");
+            let help = match wish.identities.is_empty() {
+                true => "see in the CA's documentation by which name CAA records allow it",
+                false => "`accounturi` must be our account's URL, which the first run tells",
+            };
+            Check::new("caa", subject, State::Unknown, text).or_help(help)
+        }
         Verdict::Forbidden(why) => {
             let text = format!("the records of {at} forbid it: {why}");
             Check::new("caa", subject, State::Bad, text).or_help(help)
@@ -246,8 +245,8 @@ mod tests {
         let check = |seconds, state, part| {
             says(part, &clock("x", SignedDuration::from_secs(seconds)), state, part);
         };
-        check(0, State::Good, "less than");
-        check(60, State::Good, "less than");
+        check(0, State::Good, "the same");
+        check(60, State::Good, "1m behind it");
         check(61, State::Warning, "behind");
         check(-61, State::Warning, "1m 1s ahead of it");
         check(600, State::Warning, "10m behind it");

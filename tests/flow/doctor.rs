@@ -157,15 +157,10 @@ fn the_cdn() {
     let set = |status: &'static str| move |town: &Town| town.world.cloud.set_status(domain, status);
     check("offline", set("offline"), 1, ["target", "bad", "is offline"]);
     check("being configured", set("configuring"), 0, ["target", "warning", "configured"]);
-    let gone = |town: &Town| {
-        town.world.cloud.fault(
-            Fault::at("DescribeDomainCertificateInfo")
-                .always()
-                .before()
-                .answer("SystemUpgrading", 403),
-        )
+    let garbled = |town: &Town| {
+        town.world.cloud.fault(Fault::at("DescribeDomainCertificateInfo").always().oversized());
     };
-    check("it does not say now", gone, 0, ["target", "unknown", "SystemUpgrading"]);
+    check("an answer without end", garbled, 0, ["target", "unknown", "AnswerTooLarge"]);
 }
 
 #[test]

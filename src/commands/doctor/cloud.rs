@@ -1,5 +1,6 @@
 //! The cloud: keys, what they may read, and how the CDN domains stand.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
@@ -79,7 +80,7 @@ async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
         Ok(account) => account,
         Err(error) => {
             said.checks.push(failed("credentials", wanted.name, &error));
-            said.checks.extend(not_asked(wanted));
+            said.checks.extend(not_asked(wanted.name, wanted.targets.len()));
             return said;
         }
     };
@@ -87,24 +88,44 @@ async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
     let has_keys = found.state != State::Bad;
     said.checks.push(found);
     if !has_keys {
-        said.checks.extend(not_asked(wanted));
+        said.checks.extend(not_asked(wanted.name, wanted.targets.len()));
         return said;
     }
     said.checks.extend(keys::identity(&account).await);
-    let domains = in_time(&account).describe_user_domains().await;
-    if wanted.proves_names {
-        let zones = in_time(&account).describe_domains().await;
-        said.zones.insert(wanted.name.to_owned(), zones);
-    }
+    let probed = probe(&mut said, wanted, &account).await;
     let off = account.clock_ahead();
     said.checks.extend(off.map(|ahead| doctor::clock(&format!("[aliyun.{}]", wanted.name), ahead)));
-    said.checks.push(listed(wanted.name, &domains));
-    if domains.as_ref().err().is_some_and(stops_all) {
-        said.checks.extend(not_asked(wanted));
-        return said;
+    match probed {
+        Ok(domains) => said.checks.extend(targets(run, wanted, &account, &domains).await),
+        Err(()) => said.checks.extend(not_asked(wanted.name, wanted.targets.len())),
     }
-    said.checks.extend(targets(run, wanted, &account, domains.ok()).await);
     said
+}
+
+/// Asks for the account's lists: its CDN domains, as far as they may be known.
+///
+/// # Errors
+/// Every other call would fail in the same way; that is told already.
+async fn probe(
+    said: &mut Cloud,
+    wanted: &Wanted<'_>,
+    account: &Account,
+) -> Result<Vec<UserDomain>, ()> {
+    let mut domains = Vec::new();
+    // An account that only holds zones may have no CDN at all.
+    if !wanted.targets.is_empty() || !wanted.proves_names {
+        let list = in_time(account).describe_user_domains().await;
+        said.checks.push(listed(wanted.name, &list));
+        if list.as_ref().err().is_some_and(stops_all) {
+            return Err(());
+        }
+        domains = list.unwrap_or_default();
+    }
+    if wanted.proves_names {
+        let zones = in_time(account).describe_domains().await;
+        said.zones.insert(wanted.name.to_owned(), zones);
+    }
+    Ok(domains)
 }
 
 /// The list of CDN domains. It is needed for little, so that it may not be read is no fault.
@@ -131,31 +152,38 @@ fn stops_all(error: &Error) -> bool {
     )
 }
 
-fn not_asked(wanted: &Wanted<'_>) -> Option<Check> {
-    let text = format!("CDN domains that were not asked for: {}", wanted.targets.len());
-    let check = Check::new("target", wanted.name, State::Unknown, text);
-    (!wanted.targets.is_empty()).then(|| check.or_help("see what is said of the account"))
+fn not_asked(account: &str, number: usize) -> Option<Check> {
+    let text = format!("CDN domains that were not asked for: {number}");
+    let check = Check::new("target", account, State::Unknown, text);
+    (number > 0).then(|| check.or_help("see what is said of the account and of the others"))
 }
 
+/// The CDN domains, each by itself. Where one round of them gets no answer, nor will the rest.
 async fn targets(
     run: &Run,
     wanted: &Wanted<'_>,
     account: &Account,
-    domains: Option<Vec<UserDomain>>,
+    domains: &[UserDomain],
 ) -> Vec<Check> {
-    let domains = domains.unwrap_or_default();
     let status: BTreeMap<String, &str> = domains
         .iter()
         .map(|domain| (domain.name.to_ascii_lowercase(), domain.status.as_str()))
         .filter(|(_, status)| !status.is_empty())
         .collect();
-    let status = &status;
+    let silent = Cell::new(0_usize);
+    let (status, silent) = (&status, &silent);
     let looks = wanted.targets.iter().map(|(lineage, domain)| async move {
-        let check = target(account, domain, status.get(&domain.api_name).copied()).await;
         run.ground.say.step_done();
-        check.of(&lineage.name)
+        if silent.get() >= LOOKS {
+            return None;
+        }
+        let check = target(account, domain, status.get(&domain.api_name).copied()).await;
+        silent.set(silent.get() + usize::from(check.state == State::Unknown));
+        Some(check.of(&lineage.name))
     });
-    stream::iter(looks).buffered(LOOKS).collect().await
+    let checks: Vec<Option<Check>> = stream::iter(looks).buffered(LOOKS).collect().await;
+    let left = checks.iter().filter(|check| check.is_none()).count();
+    checks.into_iter().flatten().chain(not_asked(wanted.name, left)).collect()
 }
 
 async fn target(account: &Account, domain: &CdnDomain, status: Option<&str>) -> Check {

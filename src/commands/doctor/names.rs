@@ -53,16 +53,16 @@ pub(super) async fn ask(run: &Run) -> Names {
     let mut silent = BTreeSet::new();
     for (dns, first) in first_names(run) {
         let Some(access) = run.config.dns.get(dns) else { continue };
-        let checks = servers(dns, access, first).await;
-        if checks.iter().all(|check| check.state == State::Bad) {
+        let mut checks = servers(dns, access, first).await;
+        let is_bad = |check: &Check| check.state == State::Bad;
+        if checks.iter().all(is_bad) {
             silent.insert(dns.to_owned());
+        } else {
+            // A dead server among several blocks nothing.
+            let dead = checks.iter_mut().filter(|check| is_bad(check));
+            dead.for_each(|check| check.state = State::Warning);
         }
-        // A dead server among several blocks nothing.
-        let is_reached = !silent.contains(dns);
-        all.checks.extend(checks.into_iter().map(|check| match check.state {
-            State::Bad if is_reached => Check { state: State::Warning, ..check },
-            _ => check,
-        }));
+        all.checks.extend(checks);
     }
     let names = issued(run).flat_map(names).filter(|name| !silent.contains(&name.dns));
     let seen = names.filter_map(|name| {
