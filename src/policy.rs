@@ -118,10 +118,10 @@ fn names_proved_by<'a>(config: &'a Config, account: &str) -> BTreeSet<&'a str> {
 
 /// The account at whose Alibaba Cloud DNS a certificate's names are proved.
 fn alidns_account<'a>(config: &'a Config, certificate: &Certificate) -> Option<&'a str> {
-    match &config.dns.get(&certificate.dns)?.provider {
-        Provider::Alidns { aliyun } => Some(aliyun),
-        Provider::Rfc2136 { .. } | Provider::Exec { .. } => None,
-    }
+    let Provider::Alidns { aliyun } = &config.dns.get(&certificate.dns)?.provider else {
+        return None;
+    };
+    Some(aliyun)
 }
 
 /// The name and its parents, down to two labels. Which of them is the zone, the cloud alone knows; one that is nobody's

@@ -68,10 +68,8 @@ fn wanted<'a>(run: &'a Run, lineages: &'a [Lineage]) -> Vec<Wanted<'a>> {
 }
 
 fn alidns_account<'a>(run: &'a Run, dns: &str) -> Option<&'a str> {
-    match &run.config.dns.get(dns)?.provider {
-        Provider::Alidns { aliyun } => Some(aliyun),
-        Provider::Rfc2136 { .. } | Provider::Exec { .. } => None,
-    }
+    let Provider::Alidns { aliyun } = &run.config.dns.get(dns)?.provider else { return None };
+    Some(aliyun)
 }
 
 async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
@@ -84,14 +82,14 @@ async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
             return said;
         }
     };
-    let found = keys::found(run, &account).await;
+    let found = keys::found(run, &in_time(&account)).await;
     let has_keys = found.state != State::Bad;
     said.checks.push(found);
     if !has_keys {
         said.checks.extend(not_asked(wanted.name, wanted.targets.len()));
         return said;
     }
-    said.checks.extend(keys::identity(&account).await);
+    said.checks.extend(keys::identity(&in_time(&account)).await);
     let probed = probe(&mut said, wanted, &account).await;
     let off = account.clock_ahead();
     said.checks.extend(off.map(|ahead| doctor::clock(&format!("[aliyun.{}]", wanted.name), ahead)));
@@ -202,9 +200,14 @@ fn in_time(account: &Account) -> Account {
     account.until(Some(Instant::now() + PATIENCE))
 }
 
-/// A call that failed: for good, or in a way that says nothing.
+/// A call that failed.
 fn failed(name: &'static str, subject: &str, error: &Error) -> Check {
-    let state = match error.kind {
+    Check::new(name, subject, state_of(error), told_code(error))
+}
+
+/// It would fail again, or it says nothing.
+pub(super) fn state_of(error: &Error) -> State {
+    match error.kind {
         Kind::UnknownOutcome | Kind::Throttled | Kind::Busy | Kind::Server | Kind::NotEffective => {
             State::Unknown
         }
@@ -216,6 +219,5 @@ fn failed(name: &'static str, subject: &str, error: &Error) -> Check {
         | Kind::NoSuchApi
         | Kind::Config
         | Kind::Permanent => State::Bad,
-    };
-    Check::new(name, subject, state, told_code(error))
+    }
 }

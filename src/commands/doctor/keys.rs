@@ -1,7 +1,7 @@
 //! Where the keys of an account come from, and whose they are.
 
 use crate::aliyun::Account;
-use crate::doctor::Check;
+use crate::doctor::{Check, State};
 use crate::run::Run;
 use crate::secret;
 
@@ -10,7 +10,11 @@ pub(super) async fn found(run: &Run, account: &Account) -> Check {
     let name = account.name();
     let keys = run.config.aliyun.get(name).and_then(|account| account.keys.as_ref());
     let Some(keys) = keys else {
-        return Check::good("credentials", name, "of the environment");
+        return match run.ground.env.var(ID) {
+            Some(id) => Check::good("credentials", name, format!("{id} of the environment")),
+            None => Check::new("credentials", name, State::Bad, "there is no AccessKey")
+                .or_help(format!("write access_key_id into [aliyun.{name}], or set {ID}")),
+        };
     };
     match secret::read(&keys.access_key_secret_file, &run.ground.env, run.base()) {
         Ok(_secret) => {
@@ -24,3 +28,5 @@ pub(super) async fn found(run: &Run, account: &Account) -> Check {
 pub(super) async fn identity(_account: &Account) -> Option<Check> {
     None
 }
+
+const ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use futures_util::{StreamExt, stream};
 
 use super::authority::Authority;
-use super::cloud::Cloud;
+use super::cloud::{Cloud, state_of};
 use super::{issued, patient, told_code};
 use crate::caa::Wish;
 use crate::config::{self, Certificate, Provider};
 use crate::dns::{Asker, CaaSet, zone_of};
 use crate::doctor::{self, Check, State};
 use crate::run::Run;
+use crate::told;
 
 /// Names side by side: some questions each, to servers of one's own.
 const NAMES: usize = 16;
@@ -122,13 +123,10 @@ async fn look(name: Name, access: &config::Dns) -> Seen {
     let challenge = format!("_acme-challenge.{}", name.name);
     let (place, caa) =
         tokio::join!(patient(asker.follow(&challenge)), patient(asker.caa(&name.name)));
-    let zone = match (&access.provider, &place) {
-        (Provider::Rfc2136 { server, .. }, Ok(place)) => {
-            Some(patient(zone_at(*server, place)).await)
-        }
-        (Provider::Rfc2136 { .. }, Err(_))
-        | (Provider::Alidns { .. } | Provider::Exec { .. }, _) => None,
-    };
+    let mut zone = None;
+    if let (Provider::Rfc2136 { server, .. }, Ok(place)) = (&access.provider, &place) {
+        zone = Some(patient(zone_at(*server, place)).await);
+    }
     Seen { name, place, zone, caa }
 }
 
@@ -164,37 +162,34 @@ impl Seen {
             Ok(Some(zone)) => {
                 Check::good("zone", challenge, format!("{alias}[dns.{dns}] holds the zone {zone}"))
             }
-            Ok(None) => {
-                Check::good("zone", challenge, format!("{alias}the program of [dns.{dns}] puts it"))
-            }
-            Err((State::Bad, error)) => Check::bad("zone", challenge, &error),
-            Err((state, error)) => Check::new("zone", challenge, state, error.to_string()),
+            Ok(None) => Check::good("zone", challenge, format!("{alias}[dns.{dns}] puts it")),
+            Err((state, text)) => Check::new("zone", challenge, state, text),
         };
         check.of(lineage)
     }
 
-    /// The zone that holds the proof; none where nobody but a program knows.
+    /// The zone that holds the proof; none where the access does not tell.
     fn zone(
         &self,
         run: &Run,
         cloud: &Cloud,
         place: &str,
-    ) -> Result<Option<String>, (State, anyhow::Error)> {
-        let bad = |error| (State::Bad, error);
-        match (&self.zone, run.config.dns.get(&self.name.dns).map(|dns| &dns.provider)) {
-            (Some(Ok(zone)), _) => Ok(Some(zone.clone())),
-            (Some(Err(error)), _) => Err(bad(anyhow!("{}", crate::told::text(error)))),
-            (None, Some(Provider::Alidns { aliyun })) => match cloud.zones.get(aliyun) {
-                Some(Ok(zones)) => {
-                    zone_of(zones, place, aliyun).map(|zone| Some(zone.to_owned())).map_err(bad)
-                }
-                Some(Err(error)) => Err(bad(anyhow!("{}", told_code(error)))),
-                None => Err((
-                    State::Unknown,
-                    anyhow!("the account was not asked\nhelp: see what is said of it"),
-                )),
-            },
-            (None, Some(Provider::Exec { .. } | Provider::Rfc2136 { .. }) | None) => Ok(None),
+    ) -> Result<Option<String>, (State, String)> {
+        let bad = |error: &anyhow::Error| (State::Bad, told::text(error));
+        if let Some(zone) = &self.zone {
+            return zone.as_ref().map(|zone| Some(zone.clone())).map_err(bad);
+        }
+        let access = run.config.dns.get(&self.name.dns).map(|access| &access.provider);
+        let Some(Provider::Alidns { aliyun }) = access else { return Ok(None) };
+        match cloud.zones.get(aliyun) {
+            Some(Ok(zones)) => zone_of(zones, place, aliyun)
+                .map(|zone| Some(zone.to_owned()))
+                .map_err(|error| bad(&error)),
+            Some(Err(error)) => Err((state_of(error), told_code(error))),
+            None => {
+                let text = "the account was not asked\nhelp: see what is said of it";
+                Err((State::Unknown, text.to_owned()))
+            }
         }
     }
 
@@ -203,7 +198,7 @@ impl Seen {
         let set = match &self.caa {
             Ok(set) => set,
             Err(error) => {
-                let check = Check::new("caa", name, State::Warning, crate::told::text(error));
+                let check = Check::new("caa", name, State::Warning, told::text(error));
                 return vec![check.of(lineage)];
             }
         };
