@@ -1,8 +1,10 @@
 //! The names that are issued for: where their proof goes, who holds that zone, and which CAA records rule them.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
 use super::authority::Authority;
@@ -22,7 +24,8 @@ const NAMES: usize = 16;
 #[derive(Default)]
 pub(super) struct Names {
     checks: Vec<Check>,
-    seen: Vec<Seen>,
+    /// None: it was not asked for.
+    seen: Vec<Option<Seen>>,
 }
 
 /// A name without `*.`, and in which forms it is asked for.
@@ -52,12 +55,14 @@ struct Seen {
 pub(super) async fn ask(run: &Run) -> Names {
     let mut all = Names::default();
     let mut silent = BTreeSet::new();
-    for (dns, first) in first_names(run) {
-        let Some(access) = run.config.dns.get(dns) else { continue };
-        let mut checks = servers(dns, access, first).await;
+    let accesses = first_names(run).into_iter().filter_map(|(dns, first)| {
+        let access = run.config.dns.get(dns)?;
+        Some(async move { (dns, servers(dns, access, first).await) })
+    });
+    for (dns, mut checks) in join_all(accesses).await {
         let is_bad = |check: &Check| check.state == State::Bad;
         if checks.iter().all(is_bad) {
-            silent.insert(dns.to_owned());
+            silent.insert(dns);
         } else {
             // A dead server among several blocks nothing.
             let dead = checks.iter_mut().filter(|check| is_bad(check));
@@ -65,13 +70,27 @@ pub(super) async fn ask(run: &Run) -> Names {
         }
         all.checks.extend(checks);
     }
-    let names = issued(run).flat_map(names).filter(|name| !silent.contains(&name.dns));
-    let seen = names.filter_map(|name| {
-        let access = run.config.dns.get(&name.dns)?;
-        Some(look(name, access))
-    });
-    all.seen = stream::iter(seen).buffered(NAMES).collect().await;
+    let names = issued(run).flat_map(names).filter(|name| !silent.contains(name.dns.as_str()));
+    all.seen = look_at(run, names).await;
+    let left = all.seen.iter().filter(|seen| seen.is_none()).count();
+    let text = format!("names that were not asked for: {left}");
+    let check =
+        Check::new("zone", "", State::Unknown, text).or_help("see what is said of the others");
+    all.checks.extend((left > 0).then_some(check));
     all
+}
+
+/// Names side by side, in their order. Where one round of them gets no answer, nor will the rest: none.
+async fn look_at(run: &Run, names: impl Iterator<Item = Name>) -> Vec<Option<Seen>> {
+    let unanswered = &Cell::new(0_usize);
+    let looks = names.map(|name| async move {
+        let access = run.config.dns.get(&name.dns).filter(|_| unanswered.get() < NAMES)?;
+        let seen = look(name, access).await;
+        let is_unanswered = seen.place.is_err() && seen.caa.is_err();
+        unanswered.set(unanswered.get() + usize::from(is_unanswered));
+        Some(seen)
+    });
+    stream::iter(looks).buffered(NAMES).collect().await
 }
 
 /// One name of each access that is in use.
@@ -139,8 +158,9 @@ async fn zone_at(server: std::net::SocketAddr, place: &str) -> anyhow::Result<St
 impl Names {
     /// The checks, once the CA and the cloud have answered.
     pub(super) fn judged(self, run: &Run, authority: &Authority, cloud: &Cloud) -> Vec<Check> {
-        let zones = self.seen.iter().map(|seen| seen.zone_check(run, cloud));
-        let caa = self.seen.iter().flat_map(|seen| seen.caa_checks(authority));
+        let seen = || self.seen.iter().flatten();
+        let zones = seen().map(|seen| seen.zone_check(run, cloud));
+        let caa = seen().flat_map(|seen| seen.caa_checks(authority));
         let more: Vec<Check> = zones.chain(caa).collect();
         self.checks.into_iter().chain(more).collect()
     }
