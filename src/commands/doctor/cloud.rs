@@ -82,14 +82,15 @@ async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
             return said;
         }
     };
-    let found = keys::found(run, &in_time(&account)).await;
-    let has_keys = found.state != State::Bad;
-    said.checks.push(found);
-    if !has_keys {
+    said.checks.extend(keys::found(run, &in_time(&account)).await);
+    let is_bad = |check: &Check| check.state == State::Bad;
+    if !said.checks.iter().any(is_bad) {
+        said.checks.extend(keys::identity(&in_time(&account)).await);
+    }
+    if said.checks.iter().any(is_bad) {
         said.checks.extend(not_asked(wanted.name, wanted.targets.len()));
         return said;
     }
-    said.checks.extend(keys::identity(&in_time(&account)).await);
     let probed = probe(&mut said, wanted, &account).await;
     let off = account.clock_ahead();
     said.checks.extend(off.map(|ahead| doctor::clock(&format!("[aliyun.{}]", wanted.name), ahead)));

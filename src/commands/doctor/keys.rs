@@ -6,7 +6,11 @@ use crate::run::Run;
 use crate::secret;
 
 /// Whether an account has keys, and from where.
-pub(super) async fn found(run: &Run, account: &Account) -> Check {
+pub(super) async fn found(run: &Run, account: &Account) -> Vec<Check> {
+    vec![of_settings(run, account)]
+}
+
+fn of_settings(run: &Run, account: &Account) -> Check {
     let name = account.name();
     let keys = run.config.aliyun.get(name).and_then(|account| account.keys.as_ref());
     let Some(keys) = keys else {
