@@ -202,7 +202,7 @@ fn in_time(account: &Account) -> Account {
 }
 
 /// A call that failed.
-fn failed(name: &'static str, subject: &str, error: &Error) -> Check {
+pub(super) fn failed(name: &'static str, subject: &str, error: &Error) -> Check {
     Check::new(name, subject, state_of(error), told_code(error))
 }
 
