@@ -128,6 +128,12 @@ impl Account {
         Some(format!("this machine's clock is {off} the cloud's: {what}\nhelp: {}", codes::CLOCK))
     }
 
+    /// How far the cloud's clock was ahead of this machine's at the last answer; none: it has not told.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<jiff::SignedDuration> {
+        self.inner.stamp.seen()
+    }
+
     /// Calls until it is done, refused, the time is over, or the word to stop comes: that drops the attempt under way, and
     /// the next run looks what came of it. After an attempt that may have had its effect, `done` looks whether it had.
     async fn insist(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
@@ -278,6 +284,7 @@ impl Account {
             .send(request, timeout)
             .await
             .map_err(|error| Failure::lost(&error, &redactor(), &about))?;
+        stamp.note(date_of(&answer));
         let judged = error::judge(&answer, &signed.string, &redactor(), &about)
             .map_err(|failure| self.with_clock(*failure, &answer));
         if !judged.as_ref().is_err_and(|failure| failure.error.kind == Kind::Clock) {
@@ -314,8 +321,7 @@ impl Account {
         if failure.again != Again::Clock {
             return failure;
         }
-        let date = answer.headers.get(DATE).and_then(|date| date.to_str().ok()).unwrap_or_default();
-        let Some(skew) = self.inner.stamp.correct(date) else {
+        let Some(skew) = self.inner.stamp.correct(date_of(answer)) else {
             return Failure { again: Again::Never, ..failure };
         };
         let help = format!(
@@ -384,6 +390,10 @@ struct Call<'a> {
 struct Done {
     value: Value,
     attempts: u32,
+}
+
+fn date_of(answer: &http::Answer) -> &str {
+    answer.headers.get(DATE).and_then(|date| date.to_str().ok()).unwrap_or_default()
 }
 
 /// A field as text; the cloud writes numbers now as numbers, now as strings. Empty counts as absent.

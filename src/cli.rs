@@ -25,6 +25,20 @@ Without a command and with RENEWED_LINEAGE set (by certbot's --deploy-hook), it 
 Exit status: 0 all is as it should be; 1 something failed, the next run tries again;
 2 the command line or the configuration is wrong.";
 
+const AFTER_DOCTOR: &str = "\
+Nothing is ordered, uploaded, put or written, and no lock is taken. With -v, what is well is told
+one by one; with -q, only what is not.
+
+Exit status: 0 nothing is bad; 1 something is; 2 the configuration is wrong: then CA, cloud and DNS
+are not asked.";
+
+const AFTER_POLICY: &str = "\
+Paste it into the RAM console as a custom policy, and attach that to the user or role of the keys.
+
+What hooks have asked for is in it. Nobody is asked: which domain at Alibaba Cloud DNS holds a
+name's record is not known, so without --zone each that may is listed (a.b.example.com,
+b.example.com, example.com). Where _acme-challenge is a CNAME, name the zone it leads to.";
+
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
@@ -77,6 +91,12 @@ pub enum Command {
     Status(Status),
     /// An earlier certificate back onto its CDN domains, and hold it there for a while
     Rollback(Rollback),
+    /// Look for whatever would make a run fail; spends nothing
+    #[command(after_help = AFTER_DOCTOR)]
+    Doctor(Doctor),
+    /// The smallest RAM policy for this configuration
+    #[command(after_help = AFTER_POLICY)]
+    Policy(Policy),
     /// Drop what a hook asked to keep in step
     Forget(Forget),
     /// Revoke a certificate that certferry has obtained; it is due at once
@@ -189,6 +209,25 @@ pub struct Status {
     pub json: bool,
 }
 
+/// `doctor`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Doctor {
+    /// The checks as one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `policy`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Policy {
+    /// Name of the [aliyun.NAME] it is for, if the configuration uses several
+    #[arg(long, value_name = "NAME")]
+    pub aliyun: Option<String>,
+    /// A domain at Alibaba Cloud DNS that holds the records; again for more
+    #[arg(long = "zone", value_name = "ZONE")]
+    pub zones: Vec<String>,
+}
+
 /// `forget`.
 #[derive(Args, Clone, Debug)]
 pub struct Forget {
@@ -280,7 +319,9 @@ impl Command {
             Self::Status(flags) => flags.json,
             Self::Rollback(flags) => flags.json,
             Self::Account(flags) => flags.json,
-            Self::Forget(_) | Self::Revoke(_) => false,
+            Self::Doctor(flags) => flags.json,
+            // A policy is a document by itself, and what it is refused for is none.
+            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) => false,
         }
     }
 }

@@ -15,10 +15,13 @@ mod account;
 mod claims;
 mod contest;
 mod deploy;
+mod doctor;
+
 mod forget;
 mod hook;
 mod pinned;
 mod plan;
+mod policy;
 mod renew;
 mod revoke;
 mod rollback;
@@ -69,6 +72,8 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
         Command::Rollback(flags) => rollback::run(flags, &global, ground).await,
+        Command::Doctor(flags) => doctor::run(flags, &global, ground).await,
+        Command::Policy(flags) => policy::run(flags, &global, &ground),
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
         Command::Revoke(flags) => revoke::run(flags, &global, ground).await,
         Command::Account(flags) => account::run(flags, &global, ground).await,
@@ -181,6 +186,12 @@ impl From<bool> for Form {
 
 /// The configuration that the flags name. `None`: none was named, and the default file is not there.
 fn configured(global: &Global, ground: &Ground) -> Result<Option<Config>, Refusal> {
+    let Some((text, file)) = said(global, ground)? else { return Ok(None) };
+    Config::read(&text, &file).map(Some).map_err(|errors| Refusal::Wrong(format!("{errors}\n")))
+}
+
+/// Its text, and the file. `None`: none was named, and the default file is not there.
+fn said(global: &Global, ground: &Ground) -> Result<Option<(String, PathBuf)>, Refusal> {
     let named =
         global.config.clone().or_else(|| ground.env.var("CERTFERRY_CONFIG").map(PathBuf::from));
     let file = named.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
@@ -188,9 +199,9 @@ fn configured(global: &Global, ground: &Ground) -> Result<Option<Config>, Refusa
         return Ok(None);
     }
     let bytes = read_at_most(&file, MOST_CONFIG).map_err(|error| unreadable(&file, &error))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let file = std::path::absolute(&file).unwrap_or(file);
-    Config::read(&text, &file).map(Some).map_err(|errors| Refusal::Wrong(format!("{errors}\n")))
+    Ok(Some((text, file)))
 }
 
 /// A run with what its config names.

@@ -273,12 +273,23 @@ impl Config {
     /// # Errors
     /// All that is wrong, at once.
     pub fn read(text: &str, file: &Path) -> Result<Self, Errors> {
+        match Self::read_in_part(text, file) {
+            (config, None) => Ok(config),
+            (_, Some(errors)) => Err(errors),
+        }
+    }
+
+    /// The same as far as it can be read, and all that is wrong. What is wrong has its default here: nothing may be
+    /// done by it, only looked at.
+    #[must_use]
+    pub fn read_in_part(text: &str, file: &Path) -> (Self, Option<Errors>) {
         // Editors on Windows put it there, and TOML knows no such character.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (table, no_toml) = DeTable::parse_recoverable(text);
         let said = Said::new(text, file, &no_toml);
         let config = meant(&said, table.get_ref(), file);
-        if said.is_good() { Ok(config) } else { Err(said.into_errors()) }
+        let is_good = said.is_good();
+        (config, (!is_good).then(|| said.into_errors()))
     }
 
     /// What is meant without a file: the default credential chain, public trust, a store at `store`.

@@ -2,6 +2,7 @@
 
 mod alidns;
 mod ask;
+mod caa;
 mod exec;
 #[cfg(test)]
 mod fake;
@@ -22,7 +23,9 @@ use crate::aliyun::Account;
 use crate::config::{self, Config, Provider};
 use crate::ground::Ground;
 
+pub use self::alidns::zone_of;
 pub use self::ask::Asker;
+pub use self::caa::CaaSet;
 pub use self::show::Wanted;
 
 /// An access to the DNS. `name` has no dot at its end; both verbs may be called again and then do nothing more.

@@ -45,6 +45,29 @@ pub struct Issuer {
     registering: Mutex<Option<Standing>>,
 }
 
+/// What a CA says of itself in its directory (RFC 8555, 7.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introduction {
+    /// Its clock.
+    pub date: Option<Timestamp>,
+    /// Where its terms stand.
+    pub terms: Option<String>,
+    /// It takes only accounts that are bound to one on its website.
+    pub binding_required: bool,
+    /// Its profiles; none: it has no choice.
+    pub profiles: Vec<String>,
+    /// By which names CAA records allow it.
+    pub caa_identities: Vec<String>,
+}
+
+/// Asks a CA for its directory, and for nothing else.
+///
+/// # Errors
+/// The CA cannot be reached or is none.
+pub async fn introduction(http: &Http, directory: &str) -> anyhow::Result<Introduction> {
+    acme::introduce(http, directory).await
+}
+
 /// Why there is no new Cert.
 #[derive(Debug)]
 pub struct Failure {

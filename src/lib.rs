@@ -28,6 +28,7 @@ pub mod verify;
 pub mod report;
 // what it walks on
 pub mod cert;
+pub mod caa;
 pub mod journal;
 pub mod store;
 pub mod hook;
@@ -41,6 +42,9 @@ pub mod told;
 pub mod run;
 // the commands
 pub mod cli;
+pub mod policy;
+pub mod doctor;
+
 mod commands;
 
 use check::Fault;

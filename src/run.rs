@@ -74,10 +74,16 @@ impl Run {
     /// A trust file that cannot be read.
     pub fn new(config: Config, store: Option<Store>, ground: Ground) -> anyhow::Result<Self> {
         let roots = roots(&config.trust)?;
-        Ok(Self {
+        Ok(Self { roots, ..Self::trusting_all(config, store, ground) })
+    }
+
+    /// The same without a look at `[trust]`, for whoever uploads nothing.
+    #[must_use]
+    pub fn trusting_all(config: Config, store: Option<Store>, ground: Ground) -> Self {
+        Self {
             config,
             store,
-            roots,
+            roots: Roots::Any,
             ground,
             deadline: None,
             warnings: RefCell::default(),
@@ -88,7 +94,7 @@ impl Run {
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
             edges: edge::Edges::default(),
             serving: RefCell::default(),
-        })
+        }
     }
 
     /// The folder of the configuration: relative names of secrets begin there.
@@ -263,14 +269,22 @@ impl Run {
             return Ok(issuer);
         }
         let store = self.store.clone().context("there is no store to issue into")?;
-        let http = match &self.config.acme.ca_file {
-            Some(file) => Http::trusting(read_roots(file, "acme.ca_file")?),
-            None => self.http.clone(),
-        };
+        let http = self.ca_http()?;
         let accesses = Accesses::new(&self.config, self.dns_accounts(), &self.ground);
         let prover = Prover::new(accesses, store.clone(), self.ground.clone());
         let issuer = Issuer::new(&self.config, http, prover, store, self.ground.clone());
         Ok(self.issuer.get_or_init(|| issuer))
+    }
+
+    /// The client for the CA, which trusts `acme.ca_file` too.
+    ///
+    /// # Errors
+    /// That file cannot be read.
+    pub fn ca_http(&self) -> anyhow::Result<Http> {
+        Ok(match &self.config.acme.ca_file {
+            Some(file) => Http::trusting(read_roots(file, "acme.ca_file")?),
+            None => self.http.clone(),
+        })
     }
 
     /// The accounts of the DNS accesses. One that cannot be opened says so when it is used.

@@ -4,5 +4,6 @@
 fn the_command_line_says() {
     trycmd::TestCases::new()
         .case("tests/cmd/*.trycmd")
-        .env("CERTFERRY_CONFIG", "/nowhere/config.toml");
+        .env("CERTFERRY_CONFIG", "/nowhere/config.toml")
+        .env("LC_ALL", "C.UTF-8");
 }

@@ -10,6 +10,9 @@ use std::process::Command;
 const LAYERS: &[(&str, &[&str])] = &[
     ("cert", &[]),
     ("config", &[]),
+    ("caa", &[]),
+    ("policy", &["config"]),
+    ("doctor", &["caa", "cert", "plan", "report", "told"]),
     ("hook", &[]),
     ("cli", &[]),
     ("ground", &[]),
@@ -22,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &["cert", "plan", "told"]),
     ("store", &["cert", "config", "journal", "ground", "secret"]),
     ("aliyun", &["http", "config", "secret", "ground", "cert"]),
-    ("dns", &["aliyun", "http", "config", "secret", "ground"]),
+    ("dns", &["aliyun", "caa", "http", "config", "secret", "ground"]),
     ("challenge", &["dns", "store", "journal", "ground", "config"]),
     ("look", &["aliyun", "cert", "config", "http", "journal", "store", "plan", "told"]),
     (
@@ -45,7 +48,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// These decide: they touch no clock, disk, network, environment, and nothing in them waits.
-const PURE: &[&str] = &["cert", "check", "plan", "hook", "report", "journal", "config", "told"];
+const PURE: &[&str] = &[
+    "caa", "cert", "check", "plan", "hook", "report", "journal", "config", "told", "policy",
+    "doctor",
+];
 
 const IMPURE: &[&str] = &[
     "async fn",

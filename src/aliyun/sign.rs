@@ -28,11 +28,13 @@ pub(super) struct Stamp {
     skew: Cell<SignedDuration>,
     /// The cloud took the corrected time.
     is_proved: Cell<bool>,
+    /// How far ahead of us the last answer's `Date` was.
+    seen: Cell<Option<SignedDuration>>,
 }
 
 impl Stamp {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, skew: Cell::default(), is_proved: Cell::new(false) }
+        Self { clock, skew: Cell::default(), is_proved: Cell::new(false), seen: Cell::new(None) }
     }
 
     /// Takes the cloud's `Date` (RFC 9110, section 6.6.1) as the time of now, and returns how far ahead of us it is.
@@ -51,6 +53,17 @@ impl Stamp {
     /// How far ahead of us the cloud is, if that had to be corrected and was right.
     pub(super) fn proved(&self) -> Option<SignedDuration> {
         Some(self.skew.get()).filter(|skew| self.is_proved.get() && !skew.is_zero())
+    }
+
+    /// Notes the `Date` of an answer; our time stays as it is.
+    pub(super) fn note(&self, date: &str) {
+        let date = jiff::fmt::rfc2822::parse(date).map(|date| date.timestamp());
+        self.seen.set(date.ok().map(|date| date.duration_since(self.clock.now())));
+    }
+
+    /// How far ahead of us the cloud's clock was at the last answer; none: it has not told.
+    pub(super) fn seen(&self) -> Option<SignedDuration> {
+        self.seen.get()
     }
 
     /// The time of now, corrected.

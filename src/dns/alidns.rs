@@ -1,6 +1,6 @@
 //! Alibaba Cloud DNS: the zone is the longest suffix among the account's domains, a record is known by its RecordId.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::OnceCell;
 
@@ -27,10 +27,7 @@ impl Alidns {
 
     async fn place<'a>(&'a self, account: &Account, name: &'a str) -> anyhow::Result<Place<'a>> {
         let zones = self.zones.get_or_try_init(|| account.describe_domains()).await?;
-        match place(zones, name) {
-            Some(place) => Ok(place),
-            None => bail!("{}", not_here(zones, name, self.account.name())),
-        }
+        place(zones, name).with_context(|| not_here(zones, name, self.account.name()))
     }
 
     async fn put_value(&self, name: &str, value: &str) -> anyhow::Result<Option<String>> {
@@ -101,6 +98,15 @@ fn place<'a>(zones: &'a [Zone], name: &'a str) -> Option<Place<'a>> {
         Some(Place { zone, rr })
     };
     zones.iter().filter_map(fits).max_by_key(|place| place.zone.len())
+}
+
+/// Which of these zones of the account `account` holds a record at `name`.
+///
+/// # Errors
+/// None of them does.
+pub fn zone_of<'a>(zones: &'a [Zone], name: &'a str, account: &str) -> anyhow::Result<&'a str> {
+    let place = place(zones, name).with_context(|| not_here(zones, name, account))?;
+    Ok(place.zone)
 }
 
 /// Attempts before the last may have had their effect; `Transport` says that none had.

@@ -69,6 +69,20 @@ impl Asker {
         Ok(self.cut(&fqdn(name)?).await?.map(|zone| plain(&zone)))
     }
 
+    /// Each server that is asked whether `name` shows a record, and why it does not answer, if it does not.
+    ///
+    /// # Errors
+    /// The zone's servers cannot be found.
+    pub async fn reach(&self, name: &str) -> anyhow::Result<Vec<(String, Option<String>)>> {
+        let at = fqdn(name)?;
+        let servers = self.servers(name).await?;
+        let ask = async |server: &Server| {
+            let answer = wire::ask(server.address, &at, RecordType::SOA, server.recursion).await;
+            (server.to_string(), answer.err().map(|silence| silence.to_string()))
+        };
+        Ok(join_all(servers.iter().map(ask)).await)
+    }
+
     /// Who is asked whether `name` shows a record.
     pub(crate) async fn servers(&self, name: &str) -> anyhow::Result<Vec<Server>> {
         let own =
@@ -116,7 +130,7 @@ impl Asker {
     }
 
     /// Walks up until a SOA says where the zone begins. A server that refuses to tell of one name is asked for the next.
-    async fn cut(&self, name: &Name) -> anyhow::Result<Option<Name>> {
+    pub(super) async fn cut(&self, name: &Name) -> anyhow::Result<Option<Name>> {
         let mut at = name.clone();
         while !at.is_root() {
             let answer = self.resolve(&at, RecordType::SOA).await?;
@@ -130,7 +144,11 @@ impl Asker {
 
     /// The first answer that says something; none where all who answered will not say. All are asked at once: a dead one
     /// costs no time.
-    async fn resolve(&self, name: &Name, kind: RecordType) -> anyhow::Result<Option<Message>> {
+    pub(super) async fn resolve(
+        &self,
+        name: &Name,
+        kind: RecordType,
+    ) -> anyhow::Result<Option<Message>> {
         let ask = async |server: SocketAddr| {
             (server, wire::ask(server, name, kind, Recursion::Desired).await)
         };
@@ -168,6 +186,14 @@ impl Asker {
             return &self.configured;
         }
         self.system.get_or_init(system_resolvers)
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, address, .. } = self;
+        write!(f, "{name}")?;
+        if *name == address.to_string() { Ok(()) } else { write!(f, " ({address})") }
     }
 }
 

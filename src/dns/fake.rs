@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, NS, SOA, TXT};
+use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -43,6 +43,13 @@ impl Zone {
 
     pub(crate) fn cname(self, name: &str, target: &str) -> Self {
         self.record(name, RData::CNAME(CNAME(fqdn(target))))
+    }
+
+    /// An `issue` record.
+    pub(crate) fn caa(self, name: &str, value: &str) -> Self {
+        let mut caa = CAA::new_issue(false, None, Vec::new());
+        caa.value = value.as_bytes().to_vec();
+        self.record(name, RData::CAA(caa))
     }
 
     pub(crate) fn a(self, name: &str, address: &str) -> Self {

@@ -115,12 +115,8 @@ impl Look {
 
 impl fmt::Display for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Server { name, address, .. } = &self.server;
         let zone_name = super::ask::plain(&self.name);
-        write!(f, "{name}")?;
-        if *name != address.to_string() {
-            write!(f, " ({address})")?;
-        }
+        write!(f, "{}", self.server)?;
         match &self.view {
             View::Shows => write!(f, " shows {zone_name}"),
             View::Lacks(values) => {

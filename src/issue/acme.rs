@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
+use super::Introduction;
 use crate::ground::Clock;
 use crate::http::{Answer, Http};
 use crate::secret::Redactor;
@@ -49,6 +50,7 @@ pub(super) struct Meta {
     pub(super) terms_of_service: Option<String>,
     pub(super) external_account_required: bool,
     pub(super) profiles: BTreeMap<String, String>,
+    pub(super) caa_identities: Vec<String>,
 }
 
 /// A line to the CA for one order. It remembers the last answer, so orders side by side need a line each.
@@ -92,22 +94,9 @@ impl Ca {
         directory: &str,
         clock: Clock,
     ) -> anyhow::Result<Arc<Self>> {
-        let url = Url::parse(directory).with_context(|| format!("{directory} is no URL"))?;
-        let mut request = Request::new(Method::GET, url);
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
-        let page = http.send(request, TIMEOUT).await.map_err(|error| {
-            anyhow!(
-                "the CA's directory {directory} cannot be fetched: {error}\nhelp: check the network and its proxy; a CA of your own \
-                 needs `ca_file` in [acme]"
-            )
-        })?;
-        judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
+        let page = fetch(&http, directory).await?;
         compare_clocks(&page.headers, clock.now())?;
-        let Directory { meta, urls, .. } = serde_json::from_slice(&page.body).map_err(|error| {
-            anyhow!(
-                "{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]"
-            )
-        })?;
+        let Directory { meta, urls, .. } = read(&page, directory)?;
         Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, urls, clock }))
     }
 
@@ -132,6 +121,42 @@ impl Ca {
             Heard { status: answer.status, retry_at: retry_at(&answer.headers, self.clock.now()) };
         Ok((answer, heard))
     }
+}
+
+/// What a CA says of itself, for whoever wants to order nothing.
+///
+/// # Errors
+/// The CA cannot be reached or is none.
+pub(super) async fn introduce(http: &Http, directory: &str) -> anyhow::Result<Introduction> {
+    let page = fetch(http, directory).await?;
+    let Directory { meta, .. } = read(&page, directory)?;
+    Ok(Introduction {
+        date: date(&page.headers),
+        terms: meta.terms_of_service,
+        binding_required: meta.external_account_required,
+        profiles: meta.profiles.into_keys().collect(),
+        caa_identities: meta.caa_identities,
+    })
+}
+
+async fn fetch(http: &Http, directory: &str) -> anyhow::Result<Answer> {
+    let url = Url::parse(directory).with_context(|| format!("{directory} is no URL"))?;
+    let mut request = Request::new(Method::GET, url);
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
+    let page = http.send(request, TIMEOUT).await.map_err(|error| {
+        anyhow!(
+            "the CA's directory {directory} cannot be fetched: {error}\nhelp: check the network and its proxy; a CA of your own \
+             needs `ca_file` in [acme]"
+        )
+    })?;
+    judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
+    Ok(page)
+}
+
+fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
+    serde_json::from_slice(&page.body).map_err(|error| {
+        anyhow!("{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]")
+    })
 }
 
 impl Line {
@@ -268,14 +293,17 @@ fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
 fn http_date(value: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_timestamp(value).ok()
 }
 
 /// With a wrong clock, certificates look expired or not yet valid, and every time that we keep is wrong.
 fn compare_clocks(headers: &HeaderMap, now: Timestamp) -> anyhow::Result<()> {
-    let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
-    let Some(date) = date else { return Ok(()) };
+    let Some(date) = date(headers) else { return Ok(()) };
     let off = date.duration_since(now).abs();
     if off > CLOCKS_APART {
         bail!(

@@ -4,6 +4,8 @@
 use schemars::{JsonSchema, Schema, schema_for};
 
 use super::{Report, Status, Versions};
+
+use crate::doctor::Diagnosis;
 use crate::plan::Kind;
 
 /// The answer of `plan --json`.
@@ -54,4 +56,5 @@ fn schemas_are_kept() {
     check("plan", &schema_for!(Plan));
     check("account", &schema_for!(Account));
     check("versions", &schema_for!(Versions));
+    check("doctor", &schema_for!(Diagnosis));
 }

@@ -203,7 +203,7 @@ pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> anyhow::Erro
 }
 
 fn remedy(kind: ErrorKind, path: &str) -> String {
-    if kind == ErrorKind::NotFound {
+    if kind == ErrorKind::NotFound || kind == ErrorKind::NotADirectory {
         return format!("\nhelp: see where the way ends: namei -l {path}");
     }
     if kind == ErrorKind::StorageFull || kind == ErrorKind::QuotaExceeded {

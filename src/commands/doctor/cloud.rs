@@ -1,0 +1,224 @@
+//! The cloud: keys, what they may read, and how the CDN domains stand.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{PATIENCE, issued, keys, told_code};
+use crate::aliyun::{Account, Error, Kind, UserDomain, Zone};
+use crate::cert::Leaf;
+use crate::config::{CdnDomain, Provider};
+use crate::doctor::{self, Check, State};
+use crate::plan::Lineage;
+use crate::run::Run;
+
+/// Looks side by side: each is one small read, and the account's pace holds them.
+const LOOKS: usize = 64;
+
+/// What the accounts said.
+#[derive(Default)]
+pub(super) struct Cloud {
+    pub(super) checks: Vec<Check>,
+    /// The domains of Alibaba Cloud DNS by account, or why they are not known.
+    pub(super) zones: BTreeMap<String, Result<Vec<Zone>, Error>>,
+}
+
+/// What is asked of one account.
+struct Wanted<'a> {
+    name: &'a str,
+    targets: Vec<(&'a Lineage, &'a CdnDomain)>,
+    proves_names: bool,
+}
+
+/// Asks all accounts side by side.
+pub(super) async fn ask(run: &Run, lineages: &[Lineage]) -> Cloud {
+    let wanted = wanted(run, lineages);
+    let number: usize = wanted.iter().map(|one| one.targets.len()).sum();
+    run.ground.say.steps(u64::try_from(number).unwrap_or(u64::MAX));
+    let mut all = Cloud::default();
+    for said in join_all(wanted.iter().map(|wanted| ask_account(run, wanted))).await {
+        all.checks.extend(said.checks);
+        all.zones.extend(said.zones);
+    }
+    all
+}
+
+fn wanted<'a>(run: &'a Run, lineages: &'a [Lineage]) -> Vec<Wanted<'a>> {
+    let mut targets: BTreeMap<&str, Vec<(&Lineage, &CdnDomain)>> = BTreeMap::new();
+    for lineage in lineages {
+        for owned in &lineage.targets {
+            let of_account = targets.entry(&owned.target.aliyun).or_default();
+            of_account.push((lineage, &owned.target.domain));
+        }
+    }
+    let proving: BTreeSet<&str> =
+        issued(run).filter_map(|one| alidns_account(run, &one.dns)).collect();
+    for name in &proving {
+        targets.entry(name).or_default();
+    }
+    if run.config.certificates.is_empty() {
+        // What a hook would use.
+        targets.entry("default").or_default();
+    }
+    let wanted = |(name, targets)| Wanted { name, targets, proves_names: proving.contains(name) };
+    targets.into_iter().map(wanted).collect()
+}
+
+fn alidns_account<'a>(run: &'a Run, dns: &str) -> Option<&'a str> {
+    let Provider::Alidns { aliyun } = &run.config.dns.get(dns)?.provider else { return None };
+    Some(aliyun)
+}
+
+async fn ask_account(run: &Run, wanted: &Wanted<'_>) -> Cloud {
+    let mut said = Cloud::default();
+    let account = match run.account(wanted.name) {
+        Ok(account) => account,
+        Err(error) => {
+            said.checks.push(failed("credentials", wanted.name, &error));
+            said.checks.extend(not_asked(wanted.name, wanted.targets.len()));
+            return said;
+        }
+    };
+    said.checks.extend(keys::found(run, &in_time(&account)).await);
+    let is_bad = |check: &Check| check.state == State::Bad;
+    if !said.checks.iter().any(is_bad) {
+        said.checks.extend(keys::identity(&in_time(&account)).await);
+    }
+    if said.checks.iter().any(is_bad) {
+        said.checks.extend(not_asked(wanted.name, wanted.targets.len()));
+        return said;
+    }
+    let probed = probe(&mut said, wanted, &account).await;
+    let off = account.clock_ahead();
+    said.checks.extend(off.map(|ahead| doctor::clock(&format!("[aliyun.{}]", wanted.name), ahead)));
+    match probed {
+        Ok(domains) => said.checks.extend(targets(run, wanted, &account, &domains).await),
+        Err(()) => said.checks.extend(not_asked(wanted.name, wanted.targets.len())),
+    }
+    said
+}
+
+/// Asks for the account's lists: its CDN domains, as far as they may be known.
+///
+/// # Errors
+/// Every other call would fail in the same way; that is told already.
+async fn probe(
+    said: &mut Cloud,
+    wanted: &Wanted<'_>,
+    account: &Account,
+) -> Result<Vec<UserDomain>, ()> {
+    let mut domains = Vec::new();
+    // An account that only holds zones may have no CDN at all.
+    if !wanted.targets.is_empty() || !wanted.proves_names {
+        let list = in_time(account).describe_user_domains().await;
+        said.checks.push(listed(wanted.name, &list));
+        if list.as_ref().err().is_some_and(stops_all) {
+            return Err(());
+        }
+        domains = list.unwrap_or_default();
+    }
+    if wanted.proves_names {
+        let zones = in_time(account).describe_domains().await;
+        said.zones.insert(wanted.name.to_owned(), zones);
+    }
+    Ok(domains)
+}
+
+/// The list of CDN domains. It is needed for little, so that it may not be read is no fault.
+fn listed(account: &str, domains: &Result<Vec<UserDomain>, Error>) -> Check {
+    match domains {
+        Ok(domains) => {
+            Check::good("cloud", account, format!("answers; CDN domains {}", domains.len()))
+        }
+        Err(error) if error.kind == Kind::Permission => {
+            let text = "answers; its CDN domains may not be listed, so whether they are online is not known";
+            let help =
+                "not needed, but for hooks without --domain: RAM action cdn:DescribeUserDomains";
+            Check::new("cloud", account, State::Unknown, text).or_help(help)
+        }
+        Err(error) => failed("cloud", account, error),
+    }
+}
+
+/// Would every other call fail in the same way?
+fn stops_all(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::Transport | Kind::UnknownOutcome | Kind::Clock | Kind::Credentials | Kind::Config
+    )
+}
+
+fn not_asked(account: &str, number: usize) -> Option<Check> {
+    let text = format!("CDN domains that were not asked for: {number}");
+    let check = Check::new("target", account, State::Unknown, text);
+    (number > 0).then(|| check.or_help("see what is said of the account and of the others"))
+}
+
+/// The CDN domains, each by itself. Where one round of them gets no answer, nor will the rest.
+async fn targets(
+    run: &Run,
+    wanted: &Wanted<'_>,
+    account: &Account,
+    domains: &[UserDomain],
+) -> Vec<Check> {
+    let status: BTreeMap<String, &str> = domains
+        .iter()
+        .map(|domain| (domain.name.to_ascii_lowercase(), domain.status.as_str()))
+        .filter(|(_, status)| !status.is_empty())
+        .collect();
+    let silent = Cell::new(0_usize);
+    let (status, silent) = (&status, &silent);
+    let looks = wanted.targets.iter().map(|(lineage, domain)| async move {
+        run.ground.say.step_done();
+        if silent.get() >= LOOKS {
+            return None;
+        }
+        let check = target(account, domain, status.get(&domain.api_name).copied()).await;
+        silent.set(silent.get() + usize::from(check.state == State::Unknown));
+        Some(check.of(&lineage.name))
+    });
+    let checks: Vec<Option<Check>> = stream::iter(looks).buffered(LOOKS).collect().await;
+    let left = checks.iter().filter(|check| check.is_none()).count();
+    checks.into_iter().flatten().chain(not_asked(wanted.name, left)).collect()
+}
+
+async fn target(account: &Account, domain: &CdnDomain, status: Option<&str>) -> Check {
+    let read = in_time(account).describe_domain_certificate_info(&domain.api_name).await;
+    let shown = match read {
+        Ok(shown) => shown.filter(|shown| shown.status_on),
+        Err(error) => return failed("target", &domain.written, &error),
+    };
+    let pem = shown.and_then(|shown| shown.certificate_pem);
+    let leaf = pem.and_then(|pem| Leaf::read(pem.as_bytes()).ok());
+    doctor::serves(&domain.written, leaf.map(|leaf| leaf.not_after), status)
+}
+
+/// Each call by itself has its time; the pace takes none of it from those that wait.
+fn in_time(account: &Account) -> Account {
+    account.until(Some(Instant::now() + PATIENCE))
+}
+
+/// A call that failed.
+pub(super) fn failed(name: &'static str, subject: &str, error: &Error) -> Check {
+    Check::new(name, subject, state_of(error), told_code(error))
+}
+
+/// It would fail again, or it says nothing.
+pub(super) fn state_of(error: &Error) -> State {
+    match error.kind {
+        Kind::UnknownOutcome | Kind::Throttled | Kind::Busy | Kind::Server | Kind::NotEffective => {
+            State::Unknown
+        }
+        Kind::Transport
+        | Kind::Clock
+        | Kind::Credentials
+        | Kind::Permission
+        | Kind::DomainNotFound
+        | Kind::NoSuchApi
+        | Kind::Config
+        | Kind::Permanent => State::Bad,
+    }
+}

@@ -1,0 +1,234 @@
+//! The names that are issued for: where their proof goes, who holds that zone, and which CAA records rule them.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+
+use super::authority::Authority;
+use super::cloud::{Cloud, state_of};
+use super::{issued, patient, told_code};
+use crate::caa::Wish;
+use crate::config::{self, Certificate, Provider};
+use crate::dns::{Asker, CaaSet, zone_of};
+use crate::doctor::{self, Check, State};
+use crate::run::Run;
+use crate::told;
+
+/// Names side by side: some questions each, to servers of one's own.
+const NAMES: usize = 16;
+
+/// What the DNS said.
+#[derive(Default)]
+pub(super) struct Names {
+    checks: Vec<Check>,
+    /// None: it was not asked for.
+    seen: Vec<Option<Seen>>,
+}
+
+/// A name without `*.`, and in which forms it is asked for.
+struct Name {
+    lineage: String,
+    dns: String,
+    name: String,
+    forms: Vec<Form>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Wildcard,
+}
+
+struct Seen {
+    name: Name,
+    /// Where its proof goes, after CNAMEs.
+    place: anyhow::Result<String>,
+    /// The zone, where the name server of the access says it.
+    zone: Option<anyhow::Result<String>>,
+    caa: anyhow::Result<CaaSet>,
+}
+
+/// Asks the DNS of all names; those of an access whose servers are all silent are not asked.
+pub(super) async fn ask(run: &Run) -> Names {
+    let mut all = Names::default();
+    let mut silent = BTreeSet::new();
+    let accesses = first_names(run).into_iter().filter_map(|(dns, first)| {
+        let access = run.config.dns.get(dns)?;
+        Some(async move { (dns, servers(dns, access, first).await) })
+    });
+    for (dns, mut checks) in join_all(accesses).await {
+        let is_bad = |check: &Check| check.state == State::Bad;
+        if checks.iter().all(is_bad) {
+            silent.insert(dns);
+        } else {
+            // A dead server among several blocks nothing.
+            let dead = checks.iter_mut().filter(|check| is_bad(check));
+            dead.for_each(|check| check.state = State::Warning);
+        }
+        all.checks.extend(checks);
+    }
+    let names = issued(run).flat_map(names).filter(|name| !silent.contains(name.dns.as_str()));
+    all.seen = look_at(run, names).await;
+    let left = all.seen.iter().filter(|seen| seen.is_none()).count();
+    let text = format!("names that were not asked for: {left}");
+    let check =
+        Check::new("zone", "", State::Unknown, text).or_help("see what is said of the others");
+    all.checks.extend((left > 0).then_some(check));
+    all
+}
+
+/// Names side by side, in their order. Where one round of them gets no answer, nor will the rest: none.
+async fn look_at(run: &Run, names: impl Iterator<Item = Name>) -> Vec<Option<Seen>> {
+    let unanswered = &Cell::new(0_usize);
+    let looks = names.map(|name| async move {
+        let access = run.config.dns.get(&name.dns).filter(|_| unanswered.get() < NAMES)?;
+        let seen = look(name, access).await;
+        let is_unanswered = seen.place.is_err() && seen.caa.is_err();
+        unanswered.set(unanswered.get() + usize::from(is_unanswered));
+        Some(seen)
+    });
+    stream::iter(looks).buffered(NAMES).collect().await
+}
+
+/// One name of each access that is in use.
+fn first_names(run: &Run) -> BTreeMap<&str, &str> {
+    let mut first = BTreeMap::new();
+    for certificate in issued(run) {
+        if let Some(name) = certificate.domains.first() {
+            let plain = name.strip_prefix("*.").unwrap_or(name);
+            first.entry(certificate.dns.as_str()).or_insert(plain);
+        }
+    }
+    first
+}
+
+/// The servers that must show a record: does each answer?
+async fn servers(dns: &str, access: &config::Dns, name: &str) -> Vec<Check> {
+    let help = format!("name servers that can be asked from here: `nameservers` of [dns.{dns}]");
+    let reached = match patient(Asker::new(&access.nameservers).reach(name)).await {
+        Ok(reached) => reached,
+        Err(error) => return vec![Check::bad("nameserver", "", &error).or_help(help)],
+    };
+    let check = |(server, why): (String, Option<String>)| match why {
+        None => Check::good("nameserver", server, format!("answers ([dns.{dns}])")).of(dns),
+        Some(why) => Check::new("nameserver", server, State::Bad, why).or_help(help.as_str()),
+    };
+    reached.into_iter().map(check).collect()
+}
+
+fn names(certificate: &Certificate) -> Vec<Name> {
+    let mut forms: BTreeMap<&str, Vec<Form>> = BTreeMap::new();
+    for written in &certificate.domains {
+        let (name, form) = match written.strip_prefix("*.") {
+            Some(name) => (name, Form::Wildcard),
+            None => (written.as_str(), Form::Plain),
+        };
+        forms.entry(name).or_default().push(form);
+    }
+    let name = |(name, forms): (&str, Vec<Form>)| Name {
+        lineage: certificate.name.clone(),
+        dns: certificate.dns.clone(),
+        name: name.to_owned(),
+        forms,
+    };
+    forms.into_iter().map(name).collect()
+}
+
+async fn look(name: Name, access: &config::Dns) -> Seen {
+    let asker = Asker::new(&access.nameservers);
+    let challenge = format!("_acme-challenge.{}", name.name);
+    let (place, caa) =
+        tokio::join!(patient(asker.follow(&challenge)), patient(asker.caa(&name.name)));
+    let mut zone = None;
+    if let (Provider::Rfc2136 { server, .. }, Ok(place)) = (&access.provider, &place) {
+        zone = Some(patient(zone_at(*server, place)).await);
+    }
+    Seen { name, place, zone, caa }
+}
+
+async fn zone_at(server: std::net::SocketAddr, place: &str) -> anyhow::Result<String> {
+    Asker::new(&[server]).zone(place).await?.with_context(|| {
+        format!("the DNS server {server} holds no zone for it\nhelp: `server` must be the primary of that zone")
+    })
+}
+
+impl Names {
+    /// The checks, once the CA and the cloud have answered.
+    pub(super) fn judged(self, run: &Run, authority: &Authority, cloud: &Cloud) -> Vec<Check> {
+        let seen = || self.seen.iter().flatten();
+        let zones = seen().map(|seen| seen.zone_check(run, cloud));
+        let caa = seen().flat_map(|seen| seen.caa_checks(authority));
+        let more: Vec<Check> = zones.chain(caa).collect();
+        self.checks.into_iter().chain(more).collect()
+    }
+}
+
+impl Seen {
+    fn zone_check(&self, run: &Run, cloud: &Cloud) -> Check {
+        let Name { name, lineage, dns, .. } = &self.name;
+        let challenge = format!("_acme-challenge.{name}");
+        let place = match &self.place {
+            Ok(place) => place,
+            Err(error) => return Check::bad("zone", challenge, error).of(lineage),
+        };
+        let alias = match *place == challenge {
+            true => String::new(),
+            false => format!("a CNAME leads to {place}; "),
+        };
+        let check = match self.zone(run, cloud, place) {
+            Ok(Some(zone)) => {
+                Check::good("zone", challenge, format!("{alias}[dns.{dns}] holds the zone {zone}"))
+            }
+            Ok(None) => Check::good("zone", challenge, format!("{alias}[dns.{dns}] puts it")),
+            Err((state, text)) => Check::new("zone", challenge, state, text),
+        };
+        check.of(lineage)
+    }
+
+    /// The zone that holds the proof; none where the access does not tell.
+    fn zone(
+        &self,
+        run: &Run,
+        cloud: &Cloud,
+        place: &str,
+    ) -> Result<Option<String>, (State, String)> {
+        let bad = |error: &anyhow::Error| (State::Bad, told::text(error));
+        if let Some(zone) = &self.zone {
+            return zone.as_ref().map(|zone| Some(zone.clone())).map_err(bad);
+        }
+        let access = run.config.dns.get(&self.name.dns).map(|access| &access.provider);
+        let Some(Provider::Alidns { aliyun }) = access else { return Ok(None) };
+        match cloud.zones.get(aliyun) {
+            Some(Ok(zones)) => zone_of(zones, place, aliyun)
+                .map(|zone| Some(zone.to_owned()))
+                .map_err(|error| bad(&error)),
+            Some(Err(error)) => Err((state_of(error), told_code(error))),
+            None => {
+                let text = "the account was not asked\nhelp: see what is said of it";
+                Err((State::Unknown, text.to_owned()))
+            }
+        }
+    }
+
+    fn caa_checks(&self, authority: &Authority) -> Vec<Check> {
+        let Name { name, lineage, forms, .. } = &self.name;
+        let set = match &self.caa {
+            Ok(set) => set,
+            Err(error) => {
+                let check = Check::new("caa", name, State::Warning, told::text(error));
+                return vec![check.of(lineage)];
+            }
+        };
+        let check = |form: &Form| {
+            let wildcard = *form == Form::Wildcard;
+            let star = if wildcard { "*." } else { "" };
+            let (identities, account) = (&authority.identities, authority.account.as_deref());
+            let wish = Wish { identities, account, wildcard };
+            doctor::caa(&format!("{star}{name}"), &set.at, &set.properties, &wish).of(lineage)
+        };
+        forms.iter().map(check).collect()
+    }
+}

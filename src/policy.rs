@@ -1,0 +1,135 @@
+//! The smallest RAM policy with which a configuration can be kept: which actions, on which resources. Pure.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::config::{Aliyun, Certificate, Config, Provider, Target};
+
+/// A RAM policy, as the console and `CreatePolicy` take it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Policy {
+    /// Of RAM's grammar.
+    pub version: &'static str,
+    /// What is allowed.
+    pub statement: Vec<Statement>,
+}
+
+/// Every action of it on every resource of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Statement {
+    /// `Allow`.
+    pub effect: &'static str,
+    /// As RAM names them: the product, a colon, the API's name.
+    pub action: Vec<String>,
+    /// As RAM names them. The account's number is a star: a policy reaches no other account than its own.
+    pub resource: Vec<String>,
+}
+
+/// Characters that RAM takes of a custom policy (the quotas page of RAM).
+pub const LONGEST: usize = 6144;
+
+/// The accounts of which a configuration asks something, together with what hooks have claimed.
+#[must_use]
+pub fn accounts(config: &Config, claimed: &[Target]) -> BTreeSet<String> {
+    let deploys = config.certificates.iter().flat_map(|certificate| &certificate.deploy);
+    let proving = issued(config).filter_map(|certificate| alidns_account(config, certificate));
+    deploys
+        .map(|deploy| deploy.aliyun.clone())
+        .chain(proving.map(ToOwned::to_owned))
+        .chain(claimed.iter().map(|target| target.aliyun.clone()))
+        .collect()
+}
+
+/// What the account of this name must be allowed. `zones` are the domains at Alibaba Cloud DNS that hold the records;
+/// empty: they are not known, and each that may hold a name is listed.
+#[must_use]
+pub fn policy(config: &Config, claimed: &[Target], account: &str, zones: &[String]) -> Policy {
+    let names = names_proved_by(config, account);
+    let zones: BTreeSet<&str> = match (names.is_empty(), zones.is_empty()) {
+        (true, _) => BTreeSet::new(),
+        (false, false) => zones.iter().map(String::as_str).collect(),
+        (false, true) => names.iter().flat_map(|name| possible_zones(name)).collect(),
+    };
+    let statement = [cdn(config, claimed, account), records(&zones), lists(&zones)];
+    Policy { version: "1", statement: statement.into_iter().flatten().collect() }
+}
+
+/// Uploads, and reading back what is served.
+fn cdn(config: &Config, claimed: &[Target], account: &str) -> Option<Statement> {
+    let settings = config.aliyun.get(account)?;
+    let resources: BTreeSet<String> = domains(config, claimed, account)
+        .map(|domain| format!("acs:cdn:*:*:domain/{domain}"))
+        .collect();
+    let reading = ["DescribeDomainCertificateInfo"];
+    let actions = uploads(settings).iter().chain(&reading).map(|action| format!("cdn:{action}"));
+    statement(actions.collect(), resources.into_iter().collect())
+}
+
+/// The API that takes the certificate.
+fn uploads(_settings: &Aliyun) -> &'static [&'static str] {
+    &["SetDomainServerCertificate"]
+}
+
+fn domains<'a>(
+    config: &'a Config,
+    claimed: &'a [Target],
+    account: &'a str,
+) -> impl Iterator<Item = &'a str> {
+    let deploys = config.certificates.iter().flat_map(|certificate| &certificate.deploy);
+    deploys
+        .filter(move |deploy| deploy.aliyun == account)
+        .flat_map(|deploy| &deploy.domains)
+        .chain(claimed.iter().filter(move |target| target.aliyun == account).map(|one| &one.domain))
+        .map(|domain| domain.api_name.as_str())
+}
+
+/// TXT records: put, taken away by their id, and found again where the answer to a put was lost.
+fn records(zones: &BTreeSet<&str>) -> Option<Statement> {
+    let actions = ["AddDomainRecord", "DeleteDomainRecord", "DescribeSubDomainRecords"];
+    let resources = zones.iter().map(|zone| format!("acs:alidns::*:domain/{zone}"));
+    statement(actions.map(|action| format!("alidns:{action}")).into(), resources.collect())
+}
+
+/// Which domains the account has at all: RAM cannot narrow a list.
+fn lists(zones: &BTreeSet<&str>) -> Option<Statement> {
+    let resource = (!zones.is_empty()).then(|| "*".to_owned());
+    statement(vec!["alidns:DescribeDomains".to_owned()], resource.into_iter().collect())
+}
+
+/// None without a resource.
+fn statement(action: Vec<String>, resource: Vec<String>) -> Option<Statement> {
+    (!resource.is_empty()).then_some(Statement { effect: "Allow", action, resource })
+}
+
+fn issued(config: &Config) -> impl Iterator<Item = &Certificate> {
+    config.certificates.iter().filter(|certificate| certificate.source.is_none())
+}
+
+fn names_proved_by<'a>(config: &'a Config, account: &str) -> BTreeSet<&'a str> {
+    issued(config)
+        .filter(|certificate| alidns_account(config, certificate) == Some(account))
+        .flat_map(|certificate| &certificate.domains)
+        .map(|name| name.strip_prefix("*.").unwrap_or(name))
+        .collect()
+}
+
+/// The account at whose Alibaba Cloud DNS a certificate's names are proved.
+fn alidns_account<'a>(config: &'a Config, certificate: &Certificate) -> Option<&'a str> {
+    let Provider::Alidns { aliyun } = &config.dns.get(&certificate.dns)?.provider else {
+        return None;
+    };
+    Some(aliyun)
+}
+
+/// The name and its parents, down to two labels. Which of them is the zone, the cloud alone knows; one that is nobody's
+/// or a public suffix (`co.uk`) is no domain of the account, and allows nothing.
+fn possible_zones(name: &str) -> impl Iterator<Item = &str> {
+    let parents = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
+    parents.filter(|zone| zone.contains('.'))
+}
+
+#[cfg(test)]
+mod tests;
