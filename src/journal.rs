@@ -1,12 +1,13 @@
 //! What is remembered between runs, as values: the store keeps them, the plan reads them. Pure.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cert::Fingerprint;
-use crate::config::{Acme, Certificate, Target};
+use crate::config::{Acme, CdnDomain, Certificate, Target};
 
 /// What is remembered of a lineage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub struct LineageMemory {
     pub failures: Option<Failures>,
     /// An order under way.
     pub order: Option<Order>,
+    /// The CDN domains that were last discovered for it, by account: kept in step where the list cannot be had.
+    pub discovered: BTreeMap<String, Vec<CdnDomain>>,
 }
 
 /// Issuing that failed, and when it may be tried again.
@@ -122,6 +125,9 @@ pub struct Claim {
     /// The targets are the certificate's names as they stand: those that are no CDN domain of the account are skipped.
     #[serde(default)]
     pub guessed: bool,
+    /// Beside them, every online CDN domain of this account that the certificate covers.
+    #[serde(default)]
+    pub discovers: Option<String>,
     /// When the hook was called.
     pub at: Timestamp,
 }

@@ -6,7 +6,7 @@ use crate::aliyun::{self, Account};
 use crate::cert::{self, Cert, Leaf};
 use crate::config::{Config, Target};
 use crate::journal::{LineageMemory, TargetMemory, asked};
-use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen, Unusable};
+use crate::plan::{Lineage, LineageSeen, Origin, Ours, Served, TargetSeen, Unusable};
 use crate::store::{self, Store};
 use crate::told;
 
@@ -26,6 +26,8 @@ pub struct OnDisk {
 pub struct AtTarget {
     /// What it serves, and what is remembered of it.
     pub seen: TargetSeen,
+    /// The CertName that the cloud shows.
+    pub cert_name: Option<String>,
     /// Why it is not known what it serves.
     pub error: Option<aliyun::Error>,
     /// What people should know: a damaged file of the journal was set aside.
@@ -113,8 +115,13 @@ fn unusable(error: &anyhow::Error) -> Unusable {
 /// Looks at what a target serves.
 pub async fn target(account: &Account, target: &Target, store: Option<&Store>) -> AtTarget {
     let (memory, warning) = remembered(target, store);
-    let (served, error) = served(account, target).await;
-    AtTarget { seen: TargetSeen { served, memory }, error, warning }
+    let Shown { served, cert_name, error } = shown(account, target).await;
+    AtTarget {
+        seen: TargetSeen { served, memory, ours: Ours::default() },
+        cert_name,
+        error,
+        warning,
+    }
 }
 
 fn remembered(target: &Target, store: Option<&Store>) -> (TargetMemory, Option<String>) {
@@ -133,17 +140,33 @@ fn or_warning<T: Default>(remembered: anyhow::Result<T>) -> (T, Option<String>) 
 pub fn unasked(target: &Target, store: Option<&Store>, error: aliyun::Error) -> AtTarget {
     let (memory, warning) = remembered(target, store);
     let served = Served::Unknown(error.code.clone());
-    AtTarget { seen: TargetSeen { served, memory }, error: Some(error), warning }
+    let seen = TargetSeen { served, memory, ours: Ours::default() };
+    AtTarget { seen, cert_name: None, error: Some(error), warning }
 }
 
 /// What a target serves, by `DescribeDomainCertificateInfo`.
 pub async fn served(account: &Account, target: &Target) -> (Served, Option<aliyun::Error>) {
+    let shown = shown(account, target).await;
+    (shown.served, shown.error)
+}
+
+/// What the cloud shows of a target.
+struct Shown {
+    served: Served,
+    cert_name: Option<String>,
+    error: Option<aliyun::Error>,
+}
+
+async fn shown(account: &Account, target: &Target) -> Shown {
     let answer = match account.describe_domain_certificate_info(&target.domain.api_name).await {
         Ok(answer) => answer,
-        Err(error) => return (Served::Unknown(error.code.clone()), Some(error)),
+        Err(error) => {
+            let served = Served::Unknown(error.code.clone());
+            return Shown { served, cert_name: None, error: Some(error) };
+        }
     };
     let Some(answer) = answer.filter(|answer| answer.status_on) else {
-        return (Served::Off, None);
+        return Shown { served: Served::Off, cert_name: None, error: None };
     };
     let served = match answer.certificate_pem.as_deref().map(|pem| Leaf::read(pem.as_bytes())) {
         Some(Ok(leaf)) => Served::Leaf(leaf),
@@ -152,7 +175,7 @@ pub async fn served(account: &Account, target: &Target) -> (Served, Option<aliyu
         }
         None => Served::Unknown("the cloud shows no certificate".to_owned()),
     };
-    (served, None)
+    Shown { served, cert_name: answer.cert_name, error: None }
 }
 
 /// The user whose files may be trusted beside root's.

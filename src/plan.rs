@@ -10,10 +10,18 @@ use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
 use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 
+mod discovery;
+mod foreign;
 mod issuing;
 mod ownership;
 
-pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
+pub use discovery::{
+    Contested, Discovers, Fit, Foreign, Known, Listed, Listing, discover, not_online,
+};
+pub use foreign::{Ours, is_foreign, last_third};
+pub use ownership::{
+    Conflict, LeftOut, Lineage, Origin, Owned, Ownership, claim_memory, ownership,
+};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
 /// minute", users of other tools waited up to six; ten is beyond doubt.
@@ -62,6 +70,8 @@ pub struct TargetSeen {
     pub served: Served,
     /// What is remembered.
     pub memory: TargetMemory,
+    /// What speaks for it that what it serves is ours; looked up for discovered targets alone.
+    pub ours: Ours,
 }
 
 /// What a target serves.
@@ -143,6 +153,10 @@ pub enum Standing {
     },
     /// It serves a newer Cert of the same lineage: nothing is undone.
     Newer(Fingerprint),
+    /// It was discovered and serves somebody else's Cert, which stays for now; whose, how long, and how to replace it.
+    Foreign(String),
+    /// It was discovered, and what it serves cannot be known: it may be somebody else's; why.
+    Unseen(String),
     /// It does not serve it; why.
     OutOfStep(String),
 }
@@ -220,16 +234,20 @@ pub fn lives_on(not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> 
 #[must_use]
 pub fn standing(
     lineage: &Lineage,
+    owned: &Owned,
     leaf: &Leaf,
     memory: &LineageMemory,
     target: &TargetSeen,
     asked: &Asked,
     now: Timestamp,
 ) -> Standing {
+    let wanted = leaf.fingerprint;
+    if let Some(apart) = foreign::apart(lineage, owned, Some(leaf), memory, target, now) {
+        return apart;
+    }
     if asked.forces(&lineage.name) && !matches!(lineage.origin, Origin::Issued(_)) {
         return Standing::OutOfStep("asked for by --force".to_owned());
     }
-    let wanted = leaf.fingerprint;
     let taken = target.memory.taken.as_ref().filter(|taken| taken.fingerprint == wanted);
     match &target.served {
         Served::Leaf(served) if served.fingerprint == wanted => Standing::InStep(Proof::Readback),
@@ -317,24 +335,28 @@ fn lineage_steps(lineage: &Lineage, seen: &Seen, asked: &Asked, now: Timestamp) 
     let mut steps: Vec<Step> =
         issue.into_iter().map(|decision| step(lineage, None, decision)).collect();
     for owned in &lineage.targets {
+        let target = seen.targets.get(&owned.target);
         let decision = if fresh {
-            Some((Kind::Deploy, "as soon as the new certificate is there".to_owned(), None))
+            Some(fresh_decision(lineage, owned, of, target, now))
         } else {
-            target_decision(lineage, of, seen.targets.get(&owned.target), asked, now)
+            target_decision(lineage, owned, of, target, asked, now)
         };
-        steps.extend(decision.map(|decision| step(lineage, Some(owned), decision)));
+        steps.extend(decision.map(|decision| step(lineage, Some(&owned.target), decision)));
     }
+    let left_out =
+        |one: &LeftOut| step(lineage, Some(&one.target), (Kind::Skip, one.why.clone(), None));
+    steps.extend(lineage.left_out.iter().map(left_out));
     steps
 }
 
-fn step(lineage: &Lineage, owned: Option<&Owned>, decision: Decision) -> Step {
+fn step(lineage: &Lineage, target: Option<&Target>, decision: Decision) -> Step {
     let (kind, reason, not_before) = decision;
-    let target = owned.map(|owned| owned.target.clone());
-    Step { kind, certificate: lineage.name.clone(), target, reason, not_before }
+    Step { kind, certificate: lineage.name.clone(), target: target.cloned(), reason, not_before }
 }
 
 fn target_decision(
     lineage: &Lineage,
+    owned: &Owned,
     seen: &LineageSeen,
     target: Option<&TargetSeen>,
     asked: &Asked,
@@ -343,7 +365,7 @@ fn target_decision(
     let Some(leaf) = &seen.leaf else {
         return Some((Kind::Skip, no_certificate(seen), None));
     };
-    match standing(lineage, leaf, &seen.memory, target?, asked, now) {
+    match standing(lineage, owned, leaf, &seen.memory, target?, asked, now) {
         Standing::InStep(_) => None,
         Standing::Lagging { until } => {
             Some((Kind::Wait, "accepted, not shown yet".to_owned(), Some(until)))
@@ -353,7 +375,26 @@ fn target_decision(
             format!("it serves a newer certificate of this lineage ({})", newer.short()),
             None,
         )),
+        Standing::Foreign(why) | Standing::Unseen(why) => Some((Kind::Skip, why, None)),
         Standing::OutOfStep(why) => Some((Kind::Deploy, why, None)),
+    }
+}
+
+/// A new certificate goes to every target but those that are left alone.
+fn fresh_decision(
+    lineage: &Lineage,
+    owned: &Owned,
+    seen: &LineageSeen,
+    target: Option<&TargetSeen>,
+    now: Timestamp,
+) -> Decision {
+    let leaf = seen.leaf.as_ref();
+    let apart = |target| foreign::apart(lineage, owned, leaf, &seen.memory, target, now);
+    match target.and_then(apart) {
+        Some(Standing::Foreign(why) | Standing::Unseen(why)) => (Kind::Skip, why, None),
+        Some(_) | None => {
+            (Kind::Deploy, "as soon as the new certificate is there".to_owned(), None)
+        }
     }
 }
 

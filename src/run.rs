@@ -1,5 +1,6 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
+mod domains;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
@@ -12,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
-use crate::cert::{Cert, Leaf};
+use crate::cert::{Cert, Fingerprint, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
 use crate::config::{Config, Provider, Target, Trust};
@@ -26,7 +27,8 @@ use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
 
-pub use target::{Looked, OutOfStep, Reached, no_domain_of};
+pub use domains::Domains;
+pub use target::{Looked, OutOfStep, Reached, cloud_error, no_domain_of};
 
 /// How a warning begins that is told once.
 const NOT_REMEMBERED: &str = "not all of this run can be remembered";
@@ -62,6 +64,10 @@ pub struct Run {
     uploading: Semaphore,
     /// What targets served when they were last looked at.
     serving: RefCell<BTreeMap<Target, Meanwhile>>,
+    /// The CDN domains of accounts, as far as they were asked for.
+    listed: RefCell<BTreeMap<String, Domains>>,
+    /// What some lineage has had, once somebody asked.
+    fingerprints: OnceCell<BTreeSet<Fingerprint>>,
 }
 
 impl Run {
@@ -84,6 +90,8 @@ impl Run {
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
             serving: RefCell::default(),
+            listed: RefCell::default(),
+            fingerprints: OnceCell::new(),
         })
     }
 

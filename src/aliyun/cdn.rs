@@ -39,6 +39,8 @@ pub struct DomainCertificate {
     pub status_on: bool,
     /// ServerCertificate: the chain, PEM.
     pub certificate_pem: Option<String>,
+    /// CertName: the certificate's name in the account.
+    pub cert_name: Option<String>,
 }
 
 /// A CDN domain of the account (DescribeUserDomains).
@@ -151,7 +153,7 @@ impl DomainCertificate {
             Some(status) => status == "on",
             None => certificate_pem.is_some(),
         };
-        Self { status_on, certificate_pem }
+        Self { status_on, certificate_pem, cert_name: text(value, "CertName") }
     }
 }
 

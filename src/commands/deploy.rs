@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::hook::{owned_by_config, targets};
-use super::{Ended, Form, Refusal, account_of, configured_or_not, open};
+use super::{Ended, Form, Refusal, account_of, configured_or_not, discovery, open};
 use crate::cert::Cert;
 use crate::cli::{Deploy as Flags, Global};
 use crate::config::Target;
@@ -29,7 +29,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     if let Some(why) = unwritable {
         run.warn(why);
     }
-    let (targets, refused) = unowned(&run, targets);
+    let (targets, refused) = unowned(&run, targets).await;
     let (lineage, disk) = match read(flags).await {
         Ok((place, cert)) => lineage(&place, cert, targets),
         Err(error) => {
@@ -49,8 +49,10 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
 }
 
 /// The targets that the config does not own, and those that it does: the next `renew` would put these back.
-fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
-    let configured = ownership(&run.config, &[]).lineages;
+async fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
+    let mut configured = ownership(&run.config, &[]);
+    discovery::complete(run, &mut configured).await;
+    let configured = configured.lineages;
     let mut refused = Vec::new();
     let mut free = Vec::new();
     for target in targets {
@@ -73,7 +75,7 @@ fn unread(flags: &Flags, targets: &[Target], error: &anyhow::Error, warnings: Ve
     let given = flags.lineage.as_ref().or(flags.cert.as_ref());
     let name = given.map_or_else(String::new, |path| path.display().to_string());
     let targets: Vec<Owned> = targets.iter().cloned().map(Owned::plain).collect();
-    let lineage = Lineage { name, names: Vec::new(), origin: Origin::Given, targets };
+    let lineage = Lineage { targets, ..Lineage::bare(name, Vec::new(), Origin::Given) };
     let mut end = CertificateEnd::new(&lineage, None, CertOutcome::Failed, "it cannot be used");
     end.error = Some(ErrorEnd::of(error, "source"));
     let why = "there is no certificate to deploy";
@@ -101,12 +103,8 @@ fn lineage(place: &Path, cert: Cert, targets: Vec<Target>) -> (Lineage, OnDisk) 
     let name = place
         .file_name()
         .map_or_else(|| leaf.fingerprint.short(), |name| name.to_string_lossy().into_owned());
-    let lineage = Lineage {
-        name,
-        names: leaf.names.clone(),
-        origin: Origin::Given,
-        targets: targets.into_iter().map(Owned::plain).collect(),
-    };
+    let targets = targets.into_iter().map(Owned::plain).collect();
+    let lineage = Lineage { targets, ..Lineage::bare(name, leaf.names.clone(), Origin::Given) };
     let seen = LineageSeen { leaf: Some(leaf), ..LineageSeen::default() };
     (lineage, OnDisk { seen, cert: Some(cert), warning: None })
 }

@@ -1,7 +1,9 @@
 //! The plan as a table: what is seen, what is to be done.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod discovery;
 mod fixpoint;
+mod foreign;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
@@ -47,6 +49,8 @@ fn config(certificates: &[(&str, Option<&str>, &[&str])]) -> Config {
             reuse_key: false,
             source: source.map(Into::into),
             deploy: vec![Deploy {
+                discover: false,
+                replace_foreign: false,
                 domains: targets.iter().map(|name| CdnDomain::read(name).unwrap()).collect(),
                 aliyun: "default".to_owned(),
                 verify: Verify::Readback,
@@ -66,6 +70,7 @@ fn claim(source: &str, hour: i64, targets: &[&str]) -> Claim {
         names: vec!["example.com".to_owned()],
         targets: targets.iter().map(|name| target(name)).collect(),
         guessed: false,
+        discovers: None,
         at: at(NOW).checked_add(SignedDuration::from_hours(hour)).unwrap(),
     }
 }
@@ -100,6 +105,7 @@ impl World {
                 asked: "what is asked".to_owned(),
                 version: 2,
             }),
+            ..LineageMemory::default()
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
@@ -112,7 +118,7 @@ impl World {
         let memory = TargetMemory { taken: self.taken.clone(), last_error: None };
         let seen = Seen {
             lineages: [("a".to_owned(), seen)].into(),
-            targets: [(target("cdn.example.com"), TargetSeen { served, memory })].into(),
+            targets: [(target("cdn.example.com"), TargetSeen { served, memory, ours: Ours::default() })].into(),
         };
         let plan = plan(&lineages, &seen, &self.asked, at(NOW));
         plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()

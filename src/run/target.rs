@@ -60,15 +60,17 @@ impl Run {
             Ok(account) => account,
             Err(error) => return settled(self.failed(lineage, owned, &error).await),
         };
-        let at = look::target(&account, &owned.target, self.store.as_ref()).await;
+        let mut at = look::target(&account, &owned.target, self.store.as_ref()).await;
         if let Some(error) = at.decisive() {
             return settled(self.failed(lineage, owned, error).await);
         }
+        at.seen.ours = self.ours(owned, &at);
         at.warning.into_iter().for_each(|warning| self.warn(warning));
         let (seen, leaf) = (at.seen, cert.leaf());
         self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&seen.served));
         let now = self.ground.clock.now();
-        match standing(lineage, leaf, &disk.seen.memory, &seen, asked, now) {
+        let skipped = |why| TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+        match standing(lineage, owned, leaf, &disk.seen.memory, &seen, asked, now) {
             Standing::OutOfStep(reason) => {
                 let cert = cert.clone();
                 Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason }))
@@ -80,12 +82,17 @@ impl Run {
                 &seen,
                 &format!("accepted, not shown yet; from {} on it is uploaded again", minute(until)),
             )),
-            Standing::Newer(newer) => settled(TargetEnd::new(
-                &lineage.name,
-                owned,
-                TargetOutcome::Skipped,
-                format!("it serves a newer certificate of this lineage ({})", newer.short()),
-            )),
+            Standing::Newer(newer) => settled(skipped(format!(
+                "it serves a newer certificate of this lineage ({})",
+                newer.short()
+            ))),
+            Standing::Foreign(why) => settled(skipped(why)),
+            Standing::Unseen(why) => settled(match &at.error {
+                Some(error) => {
+                    TargetEnd { reason: why, ..self.failed(lineage, owned, error).await }
+                }
+                None => skipped(why),
+            }),
         }
     }
 
@@ -224,7 +231,7 @@ impl Run {
 
     /// The end of a target that failed; remembered for `status`.
     async fn failed(&self, lineage: &Lineage, owned: &Owned, error: &aliyun::Error) -> TargetEnd {
-        if owned.guessed && error.kind == aliyun::Kind::DomainNotFound {
+        if owned.is_found() && error.kind == aliyun::Kind::DomainNotFound {
             let why = no_domain_of(&owned.target.aliyun);
             return TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
         }
@@ -301,7 +308,9 @@ fn replaced(served: &Served) -> Option<Replaced> {
     }
 }
 
-fn cloud_error(error: &aliyun::Error) -> ErrorEnd {
+/// An error of the cloud, as it is reported.
+#[must_use]
+pub fn cloud_error(error: &aliyun::Error) -> ErrorEnd {
     ErrorEnd {
         code: error.code.clone(),
         message: error.message.clone(),

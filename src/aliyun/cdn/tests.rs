@@ -119,7 +119,11 @@ async fn unknown_stays_unknown() {
 async fn what_is_read_of_a_domain() {
     let full = r#"{"CertInfos":{"CertInfo":[{"ServerCertificateStatus":"on","ServerCertificate":"pem","CertName":"n",
         "CertExpireTime":"2026-03-04T05:06:07Z","Status":"success","CertId":12345}]},"RequestId":"R"}"#;
-    let full_want = DomainCertificate { status_on: true, certificate_pem: Some("pem".into()) };
+    let full_want = DomainCertificate {
+        status_on: true,
+        certificate_pem: Some("pem".into()),
+        cert_name: Some("n".into()),
+    };
     let empty = r#"{"CertInfos":{"CertInfo":[{"ServerCertificate":"","CertExpireTime":"soon"}]}}"#;
     let numbers =
         r#"{"CertInfos":{"CertInfo":[{"ServerCertificateStatus":"off","CertName":123}]}}"#;

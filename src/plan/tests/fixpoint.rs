@@ -55,6 +55,7 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
                 failures: wait.and_then(|minutes| failures(minutes, false, "")),
                 order: None,
                 asked: None,
+                ..LineageMemory::default()
             },
             ..LineageSeen::default()
         })
@@ -81,7 +82,7 @@ proptest! {
         let mut seen = Seen {
             lineages: owned.iter().zip(lineages).map(|(lineage, seen)| (lineage.name.clone(), seen)).collect(),
             targets: names.iter().zip(targets).map(|(name, (served, taken))| {
-                (target(name), TargetSeen { served, memory: TargetMemory { taken, last_error: None } })
+                (target(name), TargetSeen { served, memory: TargetMemory { taken, last_error: None }, ours: Ours::default() })
             }).collect(),
         };
         let now = at(NOW);
