@@ -118,7 +118,11 @@ impl World {
         let memory = TargetMemory { taken: self.taken.clone(), last_error: None };
         let seen = Seen {
             lineages: [("a".to_owned(), seen)].into(),
-            targets: [(target("cdn.example.com"), TargetSeen { served, memory, ours: Ours::default() })].into(),
+            targets: [(
+                target("cdn.example.com"),
+                TargetSeen { served, memory, ours: Ours::default() },
+            )]
+            .into(),
         };
         let plan = plan(&lineages, &seen, &self.asked, at(NOW));
         plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()
