@@ -155,8 +155,13 @@ pub enum Standing {
     Newer(Fingerprint),
     /// It was discovered and serves somebody else's Cert, which stays for now; whose, how long, and how to replace it.
     Foreign(String),
-    /// It was discovered, and what it serves cannot be known: it may be somebody else's; why.
-    Unseen(String),
+    /// It was discovered, and what it serves cannot be known: it may be somebody else's.
+    Unseen {
+        /// Why.
+        why: String,
+        /// How to replace it all the same.
+        remedy: String,
+    },
     /// It does not serve it; why.
     OutOfStep(String),
 }
@@ -375,7 +380,7 @@ fn target_decision(
             format!("it serves a newer certificate of this lineage ({})", newer.short()),
             None,
         )),
-        Standing::Foreign(why) | Standing::Unseen(why) => Some((Kind::Skip, why, None)),
+        Standing::Foreign(why) | Standing::Unseen { why, .. } => Some((Kind::Skip, why, None)),
         Standing::OutOfStep(why) => Some((Kind::Deploy, why, None)),
     }
 }
@@ -391,7 +396,7 @@ fn fresh_decision(
     let leaf = seen.leaf.as_ref();
     let apart = |target| foreign::apart(lineage, owned, leaf, &seen.memory, target, now);
     match target.and_then(apart) {
-        Some(Standing::Foreign(why) | Standing::Unseen(why)) => (Kind::Skip, why, None),
+        Some(Standing::Foreign(why) | Standing::Unseen { why, .. }) => (Kind::Skip, why, None),
         Some(_) | None => {
             (Kind::Deploy, "as soon as the new certificate is there".to_owned(), None)
         }

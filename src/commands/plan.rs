@@ -39,17 +39,17 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let mut plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
     foresee_errors(&unseen, &mut plan);
     foresee_refusals(&run, &lineages, &mut plan).await;
+    let dark = told_unseen(&unseen) + &told_unlisted(&discovery, &lineages);
     let stdout = match Form::from(flags.json) {
         Form::Json => report::json(&Document { schema: report::SCHEMA, steps: &plan.steps }),
-        Form::Text => text(&plan, &unseen),
+        Form::Text => text(&plan, &dark),
     };
-    let unlisted = told_unlisted(&discovery, &lineages);
-    let code = match (unseen.is_empty() && unlisted.is_empty(), plan.is_empty()) {
+    let code = match (dark.is_empty(), plan.is_empty()) {
         (false, _) => 1,
         (true, false) if global.detailed_exit_code => 3,
         (true, _) => 0,
     };
-    Ok(Ended { stdout, stderr: told_unseen(&unseen) + &unlisted + &warnings(&run), code })
+    Ok(Ended { stdout, stderr: dark + &warnings(&run), code })
 }
 
 /// An upload that would fail as the look did is not going to be tried.
@@ -160,8 +160,9 @@ fn told_unlisted(discovery: &Discovery, lineages: &[Lineage]) -> String {
     lineages.iter().filter_map(line).collect()
 }
 
-fn text(plan: &Plan, unseen: &[(Target, aliyun::Error)]) -> String {
-    match (plan.steps.is_empty(), unseen.is_empty()) {
+/// The plan in words; `dark` tells what could not be seen.
+fn text(plan: &Plan, dark: &str) -> String {
+    match (plan.steps.is_empty(), dark.is_empty()) {
         (true, true) => "nothing to do: all is in step\n".to_owned(),
         (true, false) => "nothing to do, as far as could be seen\n".to_owned(),
         (false, _) => plan.steps.iter().map(line).collect(),

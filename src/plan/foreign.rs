@@ -57,10 +57,10 @@ pub(super) fn apart(
             remedy(lineage, owned)
         ))),
         // What once took ours is not somebody else's without a sign.
-        Served::Unknown(why) if seen.memory.taken.is_none() => Some(Standing::Unseen(format!(
-            "what it serves is not known ({why}) and may be somebody else's; to replace it all the same, {}",
-            remedy(lineage, owned)
-        ))),
+        Served::Unknown(why) if seen.memory.taken.is_none() => Some(Standing::Unseen {
+            why: format!("what it serves is not known ({why}) and may be somebody else's"),
+            remedy: remedy(lineage, owned),
+        }),
         Served::Leaf(_) | Served::Off | Served::Unknown(_) => None,
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use tokio::time::Instant;
+
 use super::Run;
 use crate::aliyun::{self, UserDomain};
 use crate::cert::Fingerprint;
@@ -22,7 +24,10 @@ impl Run {
         if let Some(known) = self.listed.borrow().get(account) {
             return known.clone();
         }
-        let list = async { self.account(account)?.describe_user_domains().await };
+        // A hook must have time left to keep in step what was found before.
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        let until = self.deadline.map(|end| Instant::now() + left(end) / 2);
+        let list = async { self.account(account)?.until(until).describe_user_domains().await };
         let domains = tokio::select! {
             biased;
             () = self.ground.stop.cancelled() => Err(stopped()),

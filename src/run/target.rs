@@ -87,11 +87,9 @@ impl Run {
                 newer.short()
             ))),
             Standing::Foreign(why) => settled(skipped(why)),
-            Standing::Unseen(why) => settled(match &at.error {
-                Some(error) => {
-                    TargetEnd { reason: why, ..self.failed(lineage, owned, error).await }
-                }
-                None => skipped(why),
+            Standing::Unseen { why, remedy } => settled(match &at.error {
+                Some(error) => self.unseen(lineage, owned, error, &why, &remedy).await,
+                None => skipped(format!("{why}; to replace it, {remedy}")),
             }),
         }
     }
@@ -226,6 +224,22 @@ impl Run {
         );
         end.proof = Some(proof);
         end.cert_name = seen.memory.taken.as_ref().map(|taken| taken.cert_name.clone());
+        end
+    }
+
+    /// The end of a discovered target of which nobody can tell whose certificate it serves.
+    async fn unseen(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        error: &aliyun::Error,
+        why: &str,
+        remedy: &str,
+    ) -> TargetEnd {
+        let message = format!("{why}: {}", error.message);
+        let help = format!("{}; or {remedy}", error.help);
+        let mut end = self.failed(lineage, owned, error).await;
+        end.error = end.error.map(|told| ErrorEnd { message, help, ..told });
         end
     }
 

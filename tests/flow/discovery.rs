@@ -1,6 +1,6 @@
 //! Targets by discovery: what the account's list has and the certificate covers, and what of it is somebody else's.
 
-use certferry_sandbox::cloud::{Account, Domain, Seed};
+use certferry_sandbox::cloud::{Account, Domain, Fault, Seed};
 
 use crate::house::{Ended, House, KEY_ID, Leaf, SECRET, fingerprint};
 
@@ -182,7 +182,7 @@ fn without_the_permission_what_was_found_before_is_kept_in_step() {
     assert_eq!((&end["outcome"], &end["error"]["retryable"]), (&"kept".into(), &false.into()));
     assert_eq!((&report["ok"], &report["changed"]), (&false.into(), &false.into()));
     check("plan", &house.run("plan"), 1, &["cdn:DescribeUserDomains", "as far as could be seen"]);
-    check("status", &house.run("status"), 1, &["cannot be listed"]);
+    check("status", &house.run("status --json"), 1, &["cannot be listed"]);
     house.cloud.remove_domain("cdn.example.test");
     check(
         "one is gone",
@@ -202,6 +202,21 @@ fn a_hook_without_the_permission_names_it() {
     check("hook", &house.run("hook --discover"), 1, &says);
     set_permission(&house, None);
     check("renew", &house.run("renew"), 0, &["2 deployed"]);
+}
+
+#[test]
+fn a_list_that_cannot_be_had_just_now_is_left_to_the_timer() {
+    let house = hooked();
+    let away = || Fault::at("DescribeUserDomains").always().before().answer("InternalError", 500);
+    house.cloud.fault(away());
+    check("no timer", &house.run("hook --discover --deadline 4"), 1, &["certferry.timer"]);
+    house.cloud.heal();
+    check("renew", &house.run("renew"), 0, &["2 deployed"]);
+    house.lineage("a", &Leaf::new());
+    house.cloud.fault(away());
+    let ended = house.run("hook --deadline 6");
+    check("what was found before is done", &ended, 0, &["2 deployed", "left to `certferry renew`"]);
+    assert_eq!(ended.stderr, "", "{}", ended.all());
 }
 
 #[test]
