@@ -49,10 +49,10 @@ impl Run {
         }
         let taken = at.seen.memory.taken.as_ref().map(|taken| taken.cert_name.as_str());
         let is_given = |name: &str| name == deploy::cert_name(owned) || Some(name) == taken;
-        Ours {
-            remembered: self.fingerprints().contains(&leaf.fingerprint),
-            by_name: at.cert_name.as_deref().is_some_and(is_given),
-        }
+        let by_name = at.cert_name.as_deref().is_some_and(is_given);
+        // The whole store is read for what does not have our name alone.
+        let remembered = !by_name && self.fingerprints().contains(&leaf.fingerprint);
+        Ours { remembered, by_name }
     }
 
     /// Every fingerprint that some lineage of the store has had, as it was when it was first asked for.
