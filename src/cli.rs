@@ -136,6 +136,9 @@ pub struct Hook {
     /// A CDN domain that must serve the certificate; again for more
     #[arg(long = "domain", value_name = "D")]
     pub domains: Vec<String>,
+    /// Every CDN domain of the account that is online and that the certificate covers, and later new ones
+    #[arg(long)]
+    pub discover: bool,
     /// Name of the [aliyun.NAME] of the configuration
     #[arg(long, value_name = "NAME")]
     pub aliyun: Option<String>,

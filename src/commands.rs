@@ -15,10 +15,11 @@ mod account;
 mod claims;
 mod contest;
 mod deploy;
+mod discovery;
 mod doctor;
-
 mod forget;
 mod hook;
+mod no_target;
 mod pinned;
 mod plan;
 mod policy;

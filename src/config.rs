@@ -219,6 +219,10 @@ pub enum KeyType {
 pub struct Deploy {
     /// The CDN domains.
     pub domains: Vec<CdnDomain>,
+    /// Beside them, every online CDN domain of the account that the certificate covers.
+    pub discover: bool,
+    /// A certificate of somebody else on a discovered CDN domain is replaced at once.
+    pub replace_foreign: bool,
     /// Name of the `[aliyun.NAME]`.
     pub aliyun: String,
     /// How the upload is proved.

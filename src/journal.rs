@@ -1,12 +1,13 @@
 //! What is remembered between runs, as values: the store keeps them, the plan reads them. Pure.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cert::Fingerprint;
-use crate::config::{Acme, Certificate, Target};
+use crate::config::{Acme, CdnDomain, Certificate, Target};
 
 /// What is remembered of a lineage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub struct LineageMemory {
     pub revoked: Vec<Fingerprint>,
     /// What is served in place of the newest Cert; at most one for all targets, and one for each target.
     pub pins: Vec<Pin>,
+    /// The CDN domains that were last discovered for it, by account: kept in step where the list cannot be had.
+    pub discovered: BTreeMap<String, Vec<CdnDomain>>,
 }
 
 impl LineageMemory {
@@ -150,6 +153,9 @@ pub struct Claim {
     /// The targets are the certificate's names as they stand: those that are no CDN domain of the account are skipped.
     #[serde(default)]
     pub guessed: bool,
+    /// Beside them, every online CDN domain of this account that the certificate covers.
+    #[serde(default)]
+    pub discovers: Option<String>,
     /// When the hook was called.
     pub at: Timestamp,
 }

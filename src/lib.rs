@@ -47,9 +47,10 @@ pub mod doctor;
 
 mod commands;
 
+use cert::Cert;
 use check::Fault;
 use look::OnDisk;
-use plan::{Asked, CertOutcome, Lineage, Owned, Plan, Seen, TargetOutcome};
+use plan::{Asked, CertOutcome, LeftOut, Lineage, Owned, Plan, Seen, TargetOutcome};
 use report::{CertificateEnd, Ends, TargetEnd};
 use run::{Looked, Reached, Run};
 
@@ -79,7 +80,8 @@ async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
     };
     run.remember(lineage, &pins, &mut disk).await;
     run.ground.say.step_done();
-    let targets = walk_targets(run, lineage, &disk, asked).await;
+    let mut targets = walk_targets(run, lineage, &disk, asked).await;
+    targets.extend(lineage.left_out.iter().map(|one| left_out(lineage, one)));
     run.keep_version(lineage, &disk).await;
     if end.outcome == CertOutcome::Issued {
         run.prune(lineage).await;
@@ -200,6 +202,11 @@ async fn decide(
         Looked::Settled(end) if end.outcome == TargetOutcome::Failed => {
             Looked::Settled(Box::new(end.with_faults(in_words(&faults))))
         }
+        Looked::OutOfStep(_) if owned.discovered.is_some() && !covers(cert, owned) => {
+            let why = "the newest certificate does not cover it";
+            let end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+            Looked::Settled(Box::new(end))
+        }
         Looked::OutOfStep(_) if !faults.is_empty() => {
             let mut end = refused(&lineage.name, owned, &faults);
             end.pinned = wanted.pin.is_some();
@@ -207,6 +214,17 @@ async fn decide(
         }
         Looked::Settled(_) | Looked::OutOfStep(_) => looked,
     }
+}
+
+/// A target was discovered by names that were asked for, and the certificate in hand may be an older one.
+fn covers(cert: &Cert, owned: &Owned) -> bool {
+    cert.leaf().covers(&owned.target.domain.api_name)
+}
+
+/// The end of a target that was found and is none as things are.
+fn left_out(lineage: &Lineage, one: &LeftOut) -> TargetEnd {
+    let owned = Owned::plain(one.target.clone());
+    TargetEnd::new(&lineage.name, &owned, TargetOutcome::Skipped, one.why.as_str())
 }
 
 /// All of them at once, up to a limit; a slow one holds back no other. Answers in their order.

@@ -9,7 +9,7 @@ use crate::aliyun::{self, Account};
 use crate::cert::{self, Cert, Fingerprint, Leaf};
 use crate::config::{Config, Target};
 use crate::journal::{LineageMemory, TargetMemory, asked};
-use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen, Unusable, Wanted};
+use crate::plan::{Lineage, LineageSeen, Origin, Ours, Served, TargetSeen, Unusable, Wanted};
 use crate::store::{self, Store};
 use crate::told;
 
@@ -40,6 +40,8 @@ impl OnDisk {
 pub struct AtTarget {
     /// What it serves, and what is remembered of it.
     pub seen: TargetSeen,
+    /// The CertName that the cloud shows.
+    pub cert_name: Option<String>,
     /// Why it is not known what it serves.
     pub error: Option<aliyun::Error>,
     /// What people should know: a damaged file of the journal was set aside.
@@ -151,9 +153,13 @@ fn unusable(error: &anyhow::Error) -> Unusable {
 /// Looks at what a target serves.
 pub async fn target(account: &Account, target: &Target, store: Option<&Store>) -> AtTarget {
     let (memory, warning) = remembered(target, store);
-    let (shown, error) = shown(account, target).await;
-    let ours = is_ours(&shown, target, &memory);
-    AtTarget { seen: TargetSeen { served: shown.served, memory, ours }, error, warning }
+    let Shown { served, cert_name, error } = shown(account, target).await;
+    AtTarget {
+        seen: TargetSeen { served, memory, ours: Ours::default() },
+        cert_name,
+        error,
+        warning,
+    }
 }
 
 fn remembered(target: &Target, store: Option<&Store>) -> (TargetMemory, Option<String>) {
@@ -172,37 +178,33 @@ fn or_warning<T: Default>(remembered: anyhow::Result<T>) -> (T, Option<String>) 
 pub fn unasked(target: &Target, store: Option<&Store>, error: aliyun::Error) -> AtTarget {
     let (memory, warning) = remembered(target, store);
     let served = Served::Unknown(error.code.clone());
-    AtTarget { seen: TargetSeen { served, memory, ours: false }, error: Some(error), warning }
+    let seen = TargetSeen { served, memory, ours: Ours::default() };
+    AtTarget { seen, cert_name: None, error: Some(error), warning }
 }
 
 /// What a target serves, by `DescribeDomainCertificateInfo`.
 pub async fn served(account: &Account, target: &Target) -> (Served, Option<aliyun::Error>) {
-    let (shown, error) = shown(account, target).await;
-    (shown.served, error)
+    let shown = shown(account, target).await;
+    (shown.served, shown.error)
 }
 
-/// What a target serves, and under which CertName.
+/// What the cloud shows of a target.
 struct Shown {
     served: Served,
     cert_name: Option<String>,
+    error: Option<aliyun::Error>,
 }
 
-/// Is it served under a name that we give to what this target serves, and does it cover the target?
-fn is_ours(shown: &Shown, target: &Target, memory: &TargetMemory) -> bool {
-    let (Served::Leaf(leaf), Some(name)) = (&shown.served, &shown.cert_name) else { return false };
-    let given = memory.taken.as_ref().is_some_and(|taken| taken.cert_name == *name);
-    let api_name = &target.domain.api_name;
-    leaf.covers(api_name) && (given || aliyun::cert_name(api_name) == *name)
-}
-
-async fn shown(account: &Account, target: &Target) -> (Shown, Option<aliyun::Error>) {
-    let nameless = |served| Shown { served, cert_name: None };
+async fn shown(account: &Account, target: &Target) -> Shown {
     let answer = match account.describe_domain_certificate_info(&target.domain.api_name).await {
         Ok(answer) => answer,
-        Err(error) => return (nameless(Served::Unknown(error.code.clone())), Some(error)),
+        Err(error) => {
+            let served = Served::Unknown(error.code.clone());
+            return Shown { served, cert_name: None, error: Some(error) };
+        }
     };
     let Some(answer) = answer.filter(|answer| answer.status_on) else {
-        return (nameless(Served::Off), None);
+        return Shown { served: Served::Off, cert_name: None, error: None };
     };
     let served = match answer.certificate_pem.as_deref().map(|pem| Leaf::read(pem.as_bytes())) {
         Some(Ok(leaf)) => Served::Leaf(leaf),
@@ -211,7 +213,7 @@ async fn shown(account: &Account, target: &Target) -> (Shown, Option<aliyun::Err
         }
         None => Served::Unknown("the cloud shows no certificate".to_owned()),
     };
-    (Shown { served, cert_name: answer.cert_name }, None)
+    Shown { served, cert_name: answer.cert_name, error: None }
 }
 
 /// The user whose files may be trusted beside root's.

@@ -10,11 +10,19 @@ use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
 use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 
+mod discovery;
+mod foreign;
 mod issuing;
 mod ownership;
 mod pin;
 
-pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
+pub use discovery::{
+    Contested, Discovers, Fit, Foreign, Known, Listed, Listing, discover, not_online,
+};
+pub use foreign::{Ours, is_foreign, last_third};
+pub use ownership::{
+    Conflict, LeftOut, Lineage, Origin, Owned, Ownership, claim_memory, ownership,
+};
 pub use pin::{Over, Wanted, earlier, over, pinned, pinned_until, standing_of, wanted};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
@@ -66,8 +74,8 @@ pub struct TargetSeen {
     pub served: Served,
     /// What is remembered.
     pub memory: TargetMemory,
-    /// It serves the target under a CertName that we give, and covers it.
-    pub ours: bool,
+    /// What speaks for it that what it serves is ours.
+    pub ours: Ours,
 }
 
 /// What a target serves.
@@ -149,6 +157,15 @@ pub enum Standing {
     },
     /// It serves a newer Cert of the same lineage: nothing is undone.
     Newer(Fingerprint),
+    /// It was discovered and serves somebody else's Cert, which stays for now; whose, how long, and how to replace it.
+    Foreign(String),
+    /// It was discovered, and what it serves cannot be known: it may be somebody else's.
+    Unseen {
+        /// Why.
+        why: String,
+        /// How to replace it all the same.
+        remedy: String,
+    },
     /// It does not serve it; why.
     OutOfStep(String),
 }
@@ -228,16 +245,20 @@ pub fn lives_on(not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> 
 #[must_use]
 pub fn standing(
     lineage: &Lineage,
+    owned: &Owned,
     leaf: &Leaf,
     memory: &LineageMemory,
     target: &TargetSeen,
     asked: &Asked,
     now: Timestamp,
 ) -> Standing {
+    let wanted = leaf.fingerprint;
+    if let Some(apart) = foreign::apart(lineage, owned, Some(leaf), memory, target, now) {
+        return apart;
+    }
     if asked.forces(&lineage.name) && !matches!(lineage.origin, Origin::Issued(_)) {
         return Standing::OutOfStep("asked for by --force".to_owned());
     }
-    let wanted = leaf.fingerprint;
     let taken = target.memory.taken.as_ref().filter(|taken| taken.fingerprint == wanted);
     match &target.served {
         Served::Leaf(served) if served.fingerprint == wanted => Standing::InStep(Proof::Readback),
@@ -247,7 +268,7 @@ pub fn standing(
         )),
         Served::Leaf(_) | Served::Off => taken
             .and_then(|taken| lagging(taken, &target.served, now))
-            .unwrap_or_else(|| out_of_step(leaf, &memory.succession, target, now)),
+            .unwrap_or_else(|| out_of_step(owned, leaf, memory, target, now)),
     }
 }
 
@@ -325,35 +346,38 @@ fn lineage_steps(lineage: &Lineage, seen: &Seen, asked: &Asked, now: Timestamp) 
     let mut steps: Vec<Step> =
         issue.into_iter().map(|decision| step(lineage, None, decision)).collect();
     for owned in &lineage.targets {
+        let target = seen.targets.get(&owned.target);
         let decision = if fresh {
-            Some((Kind::Deploy, "as soon as the new certificate is there".to_owned(), None))
+            Some(fresh_decision(lineage, owned, of, target, now))
         } else {
-            let target = (&owned.target, seen.targets.get(&owned.target));
-            target_decision(lineage, of, target, asked, now)
+            target_decision(lineage, owned, of, target, asked, now)
         };
-        steps.extend(decision.map(|decision| step(lineage, Some(owned), decision)));
+        steps.extend(decision.map(|decision| step(lineage, Some(&owned.target), decision)));
     }
+    let left_out =
+        |one: &LeftOut| step(lineage, Some(&one.target), (Kind::Skip, one.why.clone(), None));
+    steps.extend(lineage.left_out.iter().map(left_out));
     steps
 }
 
-fn step(lineage: &Lineage, owned: Option<&Owned>, decision: Decision) -> Step {
+fn step(lineage: &Lineage, target: Option<&Target>, decision: Decision) -> Step {
     let (kind, reason, not_before) = decision;
-    let target = owned.map(|owned| owned.target.clone());
-    Step { kind, certificate: lineage.name.clone(), target, reason, not_before }
+    Step { kind, certificate: lineage.name.clone(), target: target.cloned(), reason, not_before }
 }
 
 fn target_decision(
     lineage: &Lineage,
+    owned: &Owned,
     seen: &LineageSeen,
-    target: (&Target, Option<&TargetSeen>),
+    target: Option<&TargetSeen>,
     asked: &Asked,
     now: Timestamp,
 ) -> Option<Decision> {
-    let wanted = match wanted(seen, target.0, now) {
+    let wanted = match wanted(seen, &owned.target, now) {
         Ok(wanted) => wanted,
         Err(why) => return Some((Kind::Skip, why, None)),
     };
-    match standing_of(lineage, &wanted, &seen.memory, target.1?, asked, now) {
+    match standing_of(lineage, owned, &wanted, &seen.memory, target?, asked, now) {
         Standing::InStep(_) => wanted.pin.map(|pin| (Kind::Skip, pin::held(pin), None)),
         Standing::Lagging { until } => {
             Some((Kind::Wait, "accepted, not shown yet".to_owned(), Some(until)))
@@ -363,7 +387,26 @@ fn target_decision(
             format!("it serves a newer certificate of this lineage ({})", newer.short()),
             None,
         )),
+        Standing::Foreign(why) | Standing::Unseen { why, .. } => Some((Kind::Skip, why, None)),
         Standing::OutOfStep(why) => Some((Kind::Deploy, pin::told(wanted.pin, why), None)),
+    }
+}
+
+/// A new certificate goes to every target but those that are left alone.
+fn fresh_decision(
+    lineage: &Lineage,
+    owned: &Owned,
+    seen: &LineageSeen,
+    target: Option<&TargetSeen>,
+    now: Timestamp,
+) -> Decision {
+    let leaf = seen.leaf.as_ref();
+    let apart = |target| foreign::apart(lineage, owned, leaf, &seen.memory, target, now);
+    match target.and_then(apart) {
+        Some(Standing::Foreign(why) | Standing::Unseen { why, .. }) => (Kind::Skip, why, None),
+        Some(_) | None => {
+            (Kind::Deploy, "as soon as the new certificate is there".to_owned(), None)
+        }
     }
 }
 
@@ -391,8 +434,9 @@ fn is_later(served: &Leaf, leaf: &Leaf, now: Timestamp) -> bool {
 }
 
 fn out_of_step(
+    owned: &Owned,
     leaf: &Leaf,
-    succession: &[Fingerprint],
+    memory: &LineageMemory,
     target: &TargetSeen,
     now: Timestamp,
 ) -> Standing {
@@ -402,12 +446,17 @@ fn out_of_step(
     if served.not_after <= now {
         return Standing::OutOfStep(format!("what it serves expired at {}", served.not_after));
     }
-    let place = |fingerprint| succession.iter().position(|one| *one == fingerprint);
+    if memory.revoked.contains(&served.fingerprint) {
+        return Standing::OutOfStep(format!(
+            "what it serves ({}) was revoked",
+            served.fingerprint.short()
+        ));
+    }
+    let is_ours = target.ours.by_name && served.covers(&owned.target.domain.api_name);
+    let place = |fingerprint| memory.succession.iter().position(|one| *one == fingerprint);
     match (place(served.fingerprint), place(leaf.fingerprint)) {
         (Some(theirs), Some(ours)) if theirs > ours => Standing::Newer(served.fingerprint),
-        (None, _) if target.ours && is_later(served, leaf, now) => {
-            Standing::Newer(served.fingerprint)
-        }
+        (None, _) if is_ours && is_later(served, leaf, now) => Standing::Newer(served.fingerprint),
         (Some(_), _) => Standing::OutOfStep(format!(
             "it serves the earlier certificate {}, until {}",
             served.fingerprint.short(),

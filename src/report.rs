@@ -217,7 +217,8 @@ impl CertificateEnd {
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
         match self.outcome {
-            CertOutcome::Issued | CertOutcome::Kept => true,
+            // With an error beside: its CDN domains could not be listed.
+            CertOutcome::Issued | CertOutcome::Kept => self.error.is_none(),
             CertOutcome::Waiting => self.meanwhile.holds(now),
             CertOutcome::Failed => false,
         }

@@ -1,5 +1,6 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
+mod domains;
 mod edge;
 mod kept;
 mod target;
@@ -14,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
-use crate::cert::{Cert, Leaf};
+use crate::cert::{Cert, Fingerprint, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
 use crate::config::{Config, Provider, Target, Trust};
@@ -28,7 +29,8 @@ use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
 
-pub use target::{Looked, OutOfStep, Reached, no_domain_of};
+pub use domains::Domains;
+pub use target::{Looked, OutOfStep, Reached, cloud_error, no_domain_of};
 
 /// How a warning begins that is told once.
 const NOT_REMEMBERED: &str = "not all of this run can be remembered";
@@ -65,6 +67,10 @@ pub struct Run {
     edges: edge::Edges,
     /// What targets served when they were last looked at.
     serving: RefCell<BTreeMap<Target, Meanwhile>>,
+    /// The CDN domains of accounts, as far as they were asked for.
+    listed: RefCell<BTreeMap<String, Domains>>,
+    /// What some lineage has had, once somebody asked.
+    fingerprints: OnceCell<BTreeSet<Fingerprint>>,
 }
 
 impl Run {
@@ -94,6 +100,8 @@ impl Run {
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
             edges: edge::Edges::default(),
             serving: RefCell::default(),
+            listed: RefCell::default(),
+            fingerprints: OnceCell::new(),
         }
     }
 

@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::contest::contest;
+use super::discovery::{self, Discovery};
 use crate::aliyun::UserDomain;
 use crate::config::{Config, Target};
 use crate::journal::Claim;
-use crate::plan::{Lineage, Origin, Ownership, ownership};
+use crate::plan::{LeftOut, Lineage, Origin, Ownership, not_online, ownership};
 use crate::run::{Run, no_domain_of};
 use crate::store::Store;
 
-/// A guessed target that is none, and why.
-pub(super) struct LeftOut {
-    pub(super) target: Target,
-    pub(super) why: String,
-}
-
-/// The lineages of this run. What claims lose is told. A claim that has nothing left is not looked at.
-pub(super) async fn lineages(run: &Run) -> anyhow::Result<Vec<Lineage>> {
+/// The lineages of this run and what comes of discovering their targets. What claims lose is told. A claim that has
+/// nothing left is not looked at.
+pub(super) async fn lineages(run: &Run) -> anyhow::Result<(Vec<Lineage>, Discovery)> {
     let mut claims = stored(run)?;
     settle(run, &mut claims).await;
     warn_of_idle(run, &claims);
@@ -27,10 +23,12 @@ pub(super) async fn lineages(run: &Run) -> anyhow::Result<Vec<Lineage>> {
     }
     let mut owners = ownership(&run.config, &claims);
     warn_of_conflicts(run, &owners);
-    let is_idle =
-        |one: &Lineage| matches!(one.origin, Origin::Claimed { .. }) && one.targets.is_empty();
+    let discovery = discovery::complete(run, &mut owners).await;
+    discovery.warn(run);
+    let has_wishes = |one: &Lineage| !one.targets.is_empty() || !one.discovers.is_empty();
+    let is_idle = |one: &Lineage| matches!(one.origin, Origin::Claimed { .. }) && !has_wishes(one);
     owners.lineages.retain(|lineage| !is_idle(lineage));
-    Ok(owners.lineages)
+    Ok((owners.lineages, discovery))
 }
 
 /// The claims in the store, their folders in one spelling, the earliest first; damaged ones are told.
@@ -124,17 +122,13 @@ fn warn_of_conflicts(run: &Run, owners: &Ownership) {
 /// Guessed targets become the CDN domains among them that are online. Where the list may not be read, the guesses
 /// stay and each is judged when it is looked at. Answers what is left out.
 pub(super) async fn settle(run: &Run, claims: &mut [Claim]) -> Vec<LeftOut> {
-    let mut known: BTreeMap<String, Option<Vec<UserDomain>>> = BTreeMap::new();
     let mut left_out = Vec::new();
     for claim in claims.iter_mut().filter(|claim| claim.guessed) {
         let Some(name) = claim.targets.first().map(|target| target.aliyun.clone()) else {
             continue;
         };
-        if !known.contains_key(&name) {
-            known.insert(name.clone(), cdn_domains(run, &name).await);
-        }
-        let Some(Some(domains)) = known.get(&name) else { continue };
-        claim.targets.retain(|target| match why_not(target, domains) {
+        let Ok(domains) = run.cdn_domains(&name).await else { continue };
+        claim.targets.retain(|target| match why_not(target, &domains) {
             None => true,
             Some(why) => {
                 left_out.push(LeftOut { target: target.clone(), why });
@@ -150,23 +144,6 @@ fn why_not(target: &Target, domains: &[UserDomain]) -> Option<String> {
     let is_it = |domain: &&UserDomain| domain.name.eq_ignore_ascii_case(&target.domain.api_name);
     match domains.iter().find(is_it) {
         None => Some(no_domain_of(&target.aliyun)),
-        // A domain that is being configured will be online.
-        Some(domain) if ["online", "configuring"].contains(&domain.status.as_str()) => None,
-        Some(domain) => Some(format!("the CDN domain is not online but {}", domain.status)),
+        Some(domain) => not_online(&domain.status),
     }
-}
-
-/// The CDN domains of an account, if they may be listed.
-pub(super) async fn cdn_domains(run: &Run, account: &str) -> Option<Vec<UserDomain>> {
-    let list = async {
-        match run.account(account) {
-            Ok(account) => account.describe_user_domains().await,
-            Err(error) => Err(error),
-        }
-    };
-    let domains = tokio::select! {
-        () = run.ground.stop.cancelled() => return None,
-        domains = list => domains,
-    };
-    domains.inspect_err(|error| tracing::info!(error.code, "the CDN domains cannot be listed")).ok()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::hook::{owned_by_config, targets};
-use super::{Ended, Form, Refusal, account_of, configured_or_not, open, pinned};
+use super::{Ended, Form, Refusal, account_of, configured_or_not, discovery, open, pinned};
 use crate::cert::Cert;
 use crate::cli::{Deploy as Flags, Global};
 use crate::config::Target;
@@ -41,7 +41,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         let (lineage, disk) = lineage(&place, cert, held.targets, held.pins);
         (lineage, disk, Vec::new())
     } else {
-        let (free, refused) = unowned(&run, targets);
+        let (free, refused) = unowned(&run, targets).await;
         let free = free.into_iter().map(Owned::plain).collect();
         let (lineage, disk) = lineage(&place, cert, free, Vec::new());
         (lineage, disk, refused)
@@ -66,8 +66,10 @@ fn owned(conflict: &Conflict) -> TargetEnd {
 }
 
 /// The targets that the config does not own, and those that it does: the next `renew` would put these back.
-fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
-    let configured = ownership(&run.config, &[]).lineages;
+async fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
+    let mut configured = ownership(&run.config, &[]);
+    discovery::complete(run, &mut configured).await;
+    let configured = configured.lineages;
     let mut refused = Vec::new();
     let mut free = Vec::new();
     for target in targets {
@@ -90,7 +92,7 @@ fn unread(flags: &Flags, targets: &[Target], error: &anyhow::Error, warnings: Ve
     let given = flags.lineage.as_ref().or(flags.cert.as_ref());
     let name = given.map_or_else(String::new, |path| path.display().to_string());
     let targets: Vec<Owned> = targets.iter().cloned().map(Owned::plain).collect();
-    let lineage = Lineage { name, names: Vec::new(), origin: Origin::Given, targets };
+    let lineage = Lineage { targets, ..Lineage::bare(name, Vec::new(), Origin::Given) };
     let mut end = CertificateEnd::new(&lineage, None, CertOutcome::Failed, "it cannot be used");
     end.error = Some(ErrorEnd::of(error, "source"));
     let why = "there is no certificate to deploy";
@@ -118,7 +120,7 @@ fn lineage(place: &Path, cert: Cert, targets: Vec<Owned>, pins: Vec<Pin>) -> (Li
     let name = place
         .file_name()
         .map_or_else(|| leaf.fingerprint.short(), |name| name.to_string_lossy().into_owned());
-    let lineage = Lineage { name, names: leaf.names.clone(), origin: Origin::Given, targets };
+    let lineage = Lineage { targets, ..Lineage::bare(name, leaf.names.clone(), Origin::Given) };
     let seen = pinned::seen(&cert, pins);
     (lineage, OnDisk { seen, cert: Some(cert), ..OnDisk::default() })
 }

@@ -27,7 +27,7 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
         }
         Some(domain) => {
             let rest = without(claim, domain)?;
-            match rest.targets.is_empty() {
+            match rest.targets.is_empty() && rest.discovers.is_none() {
                 true => claims::drop(&run, &store, claim)?,
                 false => claims::put(&run, &store, &rest)?,
             }
@@ -69,11 +69,14 @@ fn without(claim: &Claim, domain: &str) -> Result<Claim, Refusal> {
     if rest.targets.len() == claim.targets.len() {
         let all: Vec<&str> =
             claim.targets.iter().map(|target| target.domain.written.as_str()).collect();
-        return Err(Refusal::Wrong(format!(
-            "error: the claim `{}` has no CDN domain `{domain}`\n  help: it has {}\n",
-            claim.name,
-            all.join(", ")
-        )));
+        let what = format!("the claim `{}` has no CDN domain `{domain}`", claim.name);
+        let help = match &claim.discovers {
+            None => format!("it has {}", all.join(", ")),
+            Some(account) => format!(
+                "it discovers what the certificate covers in the account `{account}`; call the hook with --domain to name what shall serve it"
+            ),
+        };
+        return Err(Refusal::Wrong(told::lines("error", &what, &help)));
     }
     Ok(rest)
 }

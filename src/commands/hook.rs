@@ -6,8 +6,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::claims::{LeftOut, source_of};
+use super::claims::source_of;
 use super::contest::{Lost, contest};
+use super::discovery::{self, Discovery};
+use super::no_target::no_target;
 use super::{Ended, Form, Refusal, account_of, claims, configured_or_not, open, told_error};
 use crate::cli::{Global, Hook as Flags};
 use crate::config::{CdnDomain, Certificate, Config, Target};
@@ -16,7 +18,8 @@ use crate::hook::{self, Event};
 use crate::journal::Claim;
 use crate::look;
 use crate::plan::{
-    Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOutcome, Unusable, ownership,
+    Asked, CertOutcome, Conflict, LeftOut, Lineage, Origin, Owned, Ownership, TargetOutcome,
+    ownership,
 };
 use crate::report::{CertificateEnd, Ends, ErrorEnd, Meanwhile, Report, TargetEnd};
 use crate::run::{Run, no_domain_of};
@@ -94,22 +97,28 @@ fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wi
         run.warn(told::text(&error));
         Vec::new()
     });
-    let is_known = configured.is_some() && flags.domains.is_empty();
+    // An entry of the config that says nothing of CDN domains leaves it to the flag.
+    let says = |one: &Certificate| !flags.discover || !one.deploy.is_empty();
+    let is_known = configured.is_some_and(says) && flags.domains.is_empty();
     let mut wish = Wish { event, claim: None, aliyun, no_domains: Vec::new(), stored };
     if is_known {
         return Ok(wish);
     }
     let earlier = wish.stored.iter().find(|old| wish.is_of(old)).cloned();
-    let named = earlier.as_ref().filter(|old| !old.guessed).map(|old| old.targets.clone());
-    let targets = match (flags.domains.is_empty(), named) {
-        (false, _) => targets(&flags.domains, &wish.aliyun)?,
-        (true, Some(named)) => named,
-        (true, None) => {
+    let is_asked = flags.discover || !flags.domains.is_empty();
+    let (targets, discovers) = match earlier.as_ref().filter(|old| !old.guessed) {
+        Some(named) if !is_asked => (named.targets.clone(), named.discovers.clone()),
+        _ if is_asked => {
+            let discovers = flags.discover.then(|| wish.aliyun.clone());
+            (targets(&flags.domains, &wish.aliyun)?, discovers)
+        }
+        _ => {
             wish.guess(earlier, now);
             return Ok(wish);
         }
     };
-    wish.claim = Some(Claim { targets, guessed: false, ..wish.new_claim(now) });
+    let new = wish.new_claim(now);
+    wish.claim = Some(Claim { targets, discovers, guessed: false, ..new });
     Ok(wish)
 }
 
@@ -154,6 +163,7 @@ impl Wish {
             names: self.event.names.clone(),
             targets: Vec::new(),
             guessed: true,
+            discovers: None,
             at: now,
         }
     }
@@ -210,28 +220,46 @@ async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
     all.extend(own);
     let mut lost = contest(run, &mut all, |target| wanted.contains(target)).await;
     lost.retain(|one| one.claim.source == wish.event.source);
-    let owners = ownership(&run.config, &all);
+    let mut owners = ownership(&run.config, &all);
+    let discovery = discover(run, wish, &mut owners).await;
     let Some(lineage) = owners.lineages.iter().find(|lineage| is_this(lineage, &wish.event)) else {
         return not_in_time(run, wish);
     };
+    discovery.warn_of(run, &lineage.name);
     tell_takeovers(run, lineage, wish);
     let refused: Vec<_> =
         owners.conflicts.iter().filter(|one| one.lineage == lineage.name).collect();
     let mut ends = walk(run, std::slice::from_ref(lineage), &Asked::default()).await;
+    discovery.tell(&mut ends);
     ends.targets.extend(refused.iter().copied().map(owned_by_config));
     ends.targets.extend(lost.into_iter().map(given_up));
+    let is_served = ends.targets.iter().any(|end| !is_none(end, lineage, &wish.aliyun));
     ends.targets.extend(left_out.into_iter().map(|one| skipped(lineage, one)));
     for name in &wish.no_domains {
         run.ground.say.line(format!("{name}: skipped; it cannot be a CDN domain"));
     }
-    if ends.targets.iter().all(|end| is_no_domain(end, &wish.aliyun)) {
-        ends.certificates = vec![no_target(run, wish, lineage).await];
+    if !is_served && discovery.unlisted(&lineage.name).is_none() {
+        let account = lineage.discovers.first().map_or(&wish.aliyun, |wish| &wish.aliyun);
+        ends.certificates = vec![no_target(run, account, lineage).await];
     }
     ends
 }
 
-fn is_no_domain(end: &TargetEnd, account: &str) -> bool {
-    end.outcome == TargetOutcome::Skipped && end.reason == no_domain_of(account)
+/// Finds what the lineage discovers. Where it discovers nothing, nobody is asked.
+async fn discover(run: &Run, wish: &Wish, owners: &mut Ownership) -> Discovery {
+    let is_due = |one: &Lineage| is_this(one, &wish.event) && !one.discovers.is_empty();
+    if !owners.lineages.iter().any(is_due) {
+        return Discovery::default();
+    }
+    let discovery = discovery::complete(run, owners).await;
+    discovery.remember(run).await;
+    discovery
+}
+
+/// A target that is none: no CDN domain of the account, or not online.
+fn is_none(end: &TargetEnd, lineage: &Lineage, account: &str) -> bool {
+    let is_left_out = lineage.left_out.iter().any(|one| one.why == end.reason);
+    end.outcome == TargetOutcome::Skipped && (is_left_out || end.reason == no_domain_of(account))
 }
 
 /// The deadline came before there was anything to tell.
@@ -239,11 +267,9 @@ fn not_in_time(run: &Run, wish: &Wish) -> Ends {
     let why = "not done in time; left to `certferry renew`";
     let owners = ownership(&run.config, &all_claims(wish));
     let found = owners.lineages.into_iter().find(|lineage| is_this(lineage, &wish.event));
-    let lineage = found.unwrap_or_else(|| Lineage {
-        name: wish.event.name.clone(),
-        names: wish.event.names.clone(),
-        origin: Origin::Source(wish.event.source.clone()),
-        targets: Vec::new(),
+    let lineage = found.unwrap_or_else(|| {
+        let origin = Origin::Source(wish.event.source.clone());
+        Lineage::bare(wish.event.name.clone(), wish.event.names.clone(), origin)
     });
     let waiting = |owned| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
     let targets = lineage.targets.iter().map(waiting).collect();
@@ -306,52 +332,6 @@ fn skipped(lineage: &Lineage, one: LeftOut) -> TargetEnd {
     TargetEnd::new(&lineage.name, &Owned::plain(one.target), TargetOutcome::Skipped, one.why)
 }
 
-/// No target is left: what the certificate would cover, and the exact flag to type.
-async fn no_target(run: &Run, wish: &Wish, lineage: &Lineage) -> CertificateEnd {
-    let disk = look::disk(lineage, &run.config, run.store.as_ref()).await;
-    let leaf = disk.seen.leaf.as_ref();
-    let mut end = CertificateEnd::new(
-        lineage,
-        leaf,
-        CertOutcome::Failed,
-        "there is no CDN domain to put it onto",
-    );
-    if let Some(Unusable::Damaged(why) | Unusable::Unread(why)) = &disk.seen.unusable {
-        end.error = Some(ErrorEnd::of(&anyhow::anyhow!("{why}"), "source"));
-        return end;
-    }
-    let domains = claims::cdn_domains(run, &wish.aliyun).await;
-    let covered: Vec<String> = domains
-        .iter()
-        .flatten()
-        .filter(|domain| domain.status == "online")
-        .filter(|domain| leaf.is_some_and(|leaf| leaf.covers(&domain.name)))
-        .map(|domain| format!("--domain '{}'", with_star(&domain.name)))
-        .collect();
-    let help = match (domains, covered.is_empty()) {
-        (None, _) => "name the CDN domains: --domain cdn.example.com (the account's list may not be read: RAM action cdn:DescribeUserDomains)".to_owned(),
-        (Some(_), true) => format!("the certificate covers no CDN domain of the account `{}`; is it another account? --aliyun NAME", wish.aliyun),
-        (Some(_), false) => format!("the certificate covers CDN domains of the account; name those that shall serve it: certferry hook {}", covered.join(" ")),
-    };
-    end.error = Some(ErrorEnd {
-        code: "NoTarget".to_owned(),
-        message: format!(
-            "none of its names is a CDN domain of the account `{}`: {}",
-            wish.aliyun,
-            leaf.map_or(&lineage.names, |leaf| &leaf.names).join(", ")
-        ),
-        help,
-        request_id: None,
-        retryable: false,
-    });
-    end
-}
-
-/// A CDN domain as people write it.
-fn with_star(name: &str) -> String {
-    name.strip_prefix('.').map_or_else(|| name.to_owned(), |rest| format!("*.{rest}"))
-}
-
 /// What is not done is left to the timer, if one runs.
 fn hand_over(run: &Run, mut ends: Ends) -> Ends {
     let runs = timer_runs(run);
@@ -366,6 +346,13 @@ fn hand_over(run: &Run, mut ends: Ends) -> Ends {
             end.meanwhile = if runs { Meanwhile::Timer } else { Meanwhile::Nothing };
         }
         left |= !runs;
+    }
+    let is_again = |end: &CertificateEnd| end.error.as_ref().is_some_and(|error| error.retryable);
+    for end in &mut ends.certificates {
+        if end.outcome == CertOutcome::Kept && is_again(end) {
+            end.outcome = CertOutcome::Waiting;
+            "its CDN domains are left to `certferry renew`".clone_into(&mut end.reason);
+        }
     }
     for end in ends.certificates.iter_mut().filter(|end| end.outcome == CertOutcome::Waiting) {
         end.meanwhile = if runs { Meanwhile::Timer } else { Meanwhile::Nothing };

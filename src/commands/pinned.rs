@@ -25,7 +25,7 @@ const NO_STORE: &str = "without a store nothing can be pinned\n\
 /// Pins a Cert onto those of the targets that a lineage owns and that it may go to. It is kept in the store first:
 /// without it nothing could be put right.
 pub(super) async fn pin(run: &Run, cert: &Cert, targets: &[Target]) -> anyhow::Result<Pinned> {
-    let lineages = claims::lineages(run).await?;
+    let (lineages, _discovery) = claims::lineages(run).await?;
     let mut held = Pinned { targets: Vec::new(), pins: Vec::new() };
     let mut owners = Vec::new();
     for target in targets {

@@ -3,6 +3,7 @@
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use super::discovery::Discovery;
 use super::{Ended, Form, Refusal, claims, configured_or_not, open, renew};
 use crate::check::check;
 use crate::cli::{Global, Plan as Flags};
@@ -29,7 +30,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
     let run = open(config, store, ground)?;
-    let mut lineages = claims::lineages(&run).await?;
+    let (mut lineages, discovery) = claims::lineages(&run).await?;
     renew::refuse_nothing(&run.config, &lineages)?;
     renew::known(&flags.names, &lineages)?;
     let asked = Asked { names: flags.names.clone(), ..Asked::default() };
@@ -38,16 +39,17 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let mut plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
     foresee_errors(&unseen, &mut plan);
     foresee_refusals(&run, &lineages, &mut plan).await;
+    let dark = told_unseen(&unseen) + &told_unlisted(&discovery, &lineages);
     let stdout = match Form::from(flags.json) {
         Form::Json => report::json(&Document { schema: report::SCHEMA, steps: &plan.steps }),
-        Form::Text => text(&plan, &unseen),
+        Form::Text => text(&plan, &dark),
     };
-    let code = match (unseen.is_empty(), plan.is_empty()) {
+    let code = match (dark.is_empty(), plan.is_empty()) {
         (false, _) => 1,
         (true, false) if global.detailed_exit_code => 3,
         (true, _) => 0,
     };
-    Ok(Ended { stdout, stderr: told_unseen(&unseen) + &warnings(&run), code })
+    Ok(Ended { stdout, stderr: dark + &warnings(&run), code })
 }
 
 /// An upload that would fail as the look did is not going to be tried.
@@ -101,9 +103,10 @@ pub(super) async fn look_at(run: &Run, lineages: &mut [Lineage]) -> anyhow::Resu
     };
     let (mut seen, looks) = looked;
     let mut unseen = Vec::new();
-    for (owned, at) in looks {
+    for (owned, mut at) in looks {
+        at.seen.ours = run.ours(&owned, &at);
         if let Some(error) = at.decisive().cloned() {
-            let is_none = owned.guessed && error.kind == aliyun::Kind::DomainNotFound;
+            let is_none = owned.is_found() && error.kind == aliyun::Kind::DomainNotFound;
             if is_none {
                 for lineage in lineages.iter_mut() {
                     lineage.targets.retain(|other| other.target != owned.target);
@@ -149,8 +152,19 @@ fn told_unseen(unseen: &[(Target, aliyun::Error)]) -> String {
     unseen.iter().map(line).collect()
 }
 
-fn text(plan: &Plan, unseen: &[(Target, aliyun::Error)]) -> String {
-    match (plan.steps.is_empty(), unseen.is_empty()) {
+/// Lineages whose CDN domains cannot be listed: the plan may lack some.
+fn told_unlisted(discovery: &Discovery, lineages: &[Lineage]) -> String {
+    let line = |lineage: &Lineage| {
+        let error = discovery.unlisted(&lineage.name)?;
+        let what = format!("{}: {} [{}]", lineage.name, error.message, error.code);
+        Some(told::lines("error", &what, &error.help))
+    };
+    lineages.iter().filter_map(line).collect()
+}
+
+/// The plan in words; `dark` tells what could not be seen.
+fn text(plan: &Plan, dark: &str) -> String {
+    match (plan.steps.is_empty(), dark.is_empty()) {
         (true, true) => "nothing to do: all is in step\n".to_owned(),
         (true, false) => "nothing to do, as far as could be seen\n".to_owned(),
         (false, _) => plan.steps.iter().map(line).collect(),

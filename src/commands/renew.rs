@@ -14,11 +14,13 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
     let run = open(config, Some(store), ground)?;
-    let lineages = claims::lineages(&run).await?;
+    let (lineages, discovery) = claims::lineages(&run).await?;
+    discovery.remember(&run).await;
     refuse_nothing(&run.config, &lineages)?;
     let asked = asked(flags, &lineages)?;
     let (mut ends, ()) = tokio::join!(walk(&run, &lineages, &asked), run.repair(&lineages));
     run.drop_unpinned().await;
+    discovery.tell(&mut ends);
     run.keep(move |store| store.note_renew(started)).await;
     ends.warnings.extend(run.take_warnings());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);

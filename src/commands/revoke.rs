@@ -6,7 +6,7 @@ use super::{Ended, Refusal, claims, configured_or_not, open, renew};
 use crate::cli::{Global, Reason, Revoke as Flags};
 use crate::ground::Ground;
 use crate::issue::RevocationReason;
-use crate::plan::{Lineage, Origin};
+use crate::plan::{Lineage, Origin, ownership};
 use crate::store::Store;
 use crate::told;
 
@@ -14,7 +14,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
     let run = open(config, Some(store.clone()), ground)?;
-    let lineages = claims::lineages(&run).await?;
+    let lineages = ownership(&run.config, &claims::stored(&run)?).lineages;
     renew::known(std::slice::from_ref(&flags.name), &lineages)?;
     let lineage = lineages.iter().find(|lineage| lineage.name == flags.name);
     if let Some(client) = lineage.and_then(other_client) {

@@ -35,7 +35,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     }
     let store = Store::open(&config.store.path)?;
     let run = open(config, Some(store.clone()), ground)?;
-    let lineages = claims::lineages(&run).await?;
+    let (lineages, discovery) = claims::lineages(&run).await?;
     let lineage = find(&run, flags, &lineages)?;
     let mut disk = run.disk(lineage).await;
     let pins = disk.seen.memory.pins.clone();
@@ -45,6 +45,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         Choice::Newest => to_newest(&run, &store, lineage, &disk).await?,
         Choice::Earlier(number, cert) => to(&run, &store, lineage, number, &cert).await?,
     };
+    discovery.tell(&mut ends);
     ends.warnings.extend(run.take_warnings());
     let report = Report::new("rollback", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))

@@ -17,9 +17,16 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
     let run = open(config, store, ground)?;
-    let mut lineages = claims::lineages(&run).await?;
+    let (mut lineages, discovery) = claims::lineages(&run).await?;
     let seen = look_at(&run, &mut lineages).await?.seen;
-    let certificates = lineages.iter().map(|lineage| certificate(&run, lineage, &seen)).collect();
+    let unlisted =
+        |lineage: &Lineage| discovery.unlisted(&lineage.name).map(|error| error.message.clone());
+    let certificate = |lineage: &Lineage| {
+        let shown = certificate(&run, lineage, &seen);
+        let last_error = shown.last_error.or_else(|| unlisted(lineage));
+        StatusCertificate { last_error, ..shown }
+    };
+    let certificates = lineages.iter().map(certificate).collect();
     let status = Status { schema: report::SCHEMA, certificates };
     let stdout = match Form::from(flags.json) {
         Form::Json => status.json(),
@@ -89,18 +96,22 @@ fn target(
 ) -> StatusTarget {
     let target = seen.targets.get(&owned.target);
     let leaf = target.and_then(served);
-    let pin = pinned(of, &owned.target, run.ground.clock.now());
+    let now = run.ground.clock.now();
+    let pin = pinned(of, &owned.target, now);
+    let wanted = wanted(of, &owned.target, now);
+    let standing = target.zip(wanted.as_ref().ok()).map(|(target, wanted)| {
+        standing_of(lineage, owned, wanted, &of.memory, target, &Asked::default(), now)
+    });
     StatusTarget {
         domain: owned.target.domain.written.clone(),
         aliyun: owned.target.aliyun.clone(),
         served_fingerprint: leaf.map(|leaf| leaf.fingerprint.to_string()),
         served_not_after: leaf.map(|leaf| leaf.not_after),
-        in_step: target.is_some_and(|target| in_step(run, lineage, of, (owned, target))),
+        in_step: matches!(standing, Some(Standing::InStep(_))),
+        foreign: matches!(standing, Some(Standing::Foreign(_))),
         pinned: pin.is_some(),
         pinned_until: pin.map(|pin| pin.until),
-        last_error: target.and_then(last_error).or_else(|| {
-            wanted(of, &owned.target, run.ground.clock.now()).err().filter(|_| pin.is_some())
-        }),
+        last_error: target.and_then(last_error).or_else(|| wanted.err().filter(|_| pin.is_some())),
     }
 }
 
@@ -109,19 +120,6 @@ fn served(target: &TargetSeen) -> Option<&crate::cert::Leaf> {
         Served::Leaf(leaf) => Some(leaf),
         Served::Off | Served::Unknown(_) => None,
     }
-}
-
-fn in_step(
-    run: &Run,
-    lineage: &Lineage,
-    of: &LineageSeen,
-    (owned, target): (&Owned, &TargetSeen),
-) -> bool {
-    let now = run.ground.clock.now();
-    wanted(of, &owned.target, now).is_ok_and(|wanted| {
-        let standing = standing_of(lineage, &wanted, &of.memory, target, &Asked::default(), now);
-        matches!(standing, Standing::InStep(_))
-    })
 }
 
 fn last_error(target: &TargetSeen) -> Option<String> {

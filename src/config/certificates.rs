@@ -42,6 +42,8 @@ struct Owners {
     targets: HashMap<(String, String), Owner>,
     /// By account and CertName: a forced name may change every domain that is bound to it.
     cert_names: HashMap<(String, String), Owner>,
+    /// The lines of `discover`, by the line of their certificate and account.
+    discovers: HashMap<(usize, String), usize>,
 }
 
 #[derive(Clone)]
@@ -175,16 +177,26 @@ fn own_name(section: &Section<'_>, name: &str, owners: &mut Owners) {
 }
 
 fn deploy(section: &Section<'_>, meant: &Config, owner: &Owner, owners: &mut Owners) -> Deploy {
-    section.only(&["domains", "aliyun", "verify", "edge", "cert_name"]);
+    section.only(&[
+        "domains",
+        "discover",
+        "aliyun",
+        "verify",
+        "edge",
+        "cert_name",
+        "replace_foreign",
+    ]);
     let aliyun = section.value("aliyun");
     if let Some(value) = &aliyun {
         must_exist(value, "aliyun", &meant.aliyun);
     }
     let aliyun = aliyun.and_then(|value| value.text()).unwrap_or("default").to_owned();
-    let values = section
-        .needed("domains", "[\"cdn.example.com\"]")
-        .and_then(|value| value.texts())
-        .unwrap_or_default();
+    let discover = discover(section, &aliyun, owner, owners);
+    let values = match discover {
+        true => section.value("domains"),
+        false => section.needed("domains", "[\"cdn.example.com\"]`, or `discover = true"),
+    };
+    let values = values.and_then(|value| value.texts()).unwrap_or_default();
     let domains = values
         .into_iter()
         .filter_map(|(value, text)| {
@@ -194,14 +206,40 @@ fn deploy(section: &Section<'_>, meant: &Config, owner: &Owner, owners: &mut Own
         .collect();
     Deploy {
         domains,
+        discover,
+        replace_foreign: replace_foreign(section, discover),
         cert_name: section.value("cert_name").and_then(|value| {
-            let name = cert_name(&value)?;
+            let name = cert_name(&value, discover)?;
             own_cert_name(&value, &aliyun, &name, owner, owners);
             Some(name)
         }),
         aliyun,
         verify: edge::verify(section),
     }
+}
+
+/// Whether the account's CDN domains are to be discovered: said once for a certificate and account.
+fn discover(section: &Section<'_>, aliyun: &str, owner: &Owner, owners: &mut Owners) -> bool {
+    let Some(value) = section.value("discover") else { return false };
+    if value.truth() != Some(true) {
+        return false;
+    }
+    let key = (owner.line, aliyun.to_owned());
+    if let Some(first) = owners.discovers.insert(key, value.place.line) {
+        let what = format!("is said a second time for the account `{aliyun}`, after line {first}");
+        value.wrong(what, "take one of the two out");
+    }
+    true
+}
+
+fn replace_foreign(section: &Section<'_>, discover: bool) -> bool {
+    let Some(value) = section.value("replace_foreign") else { return false };
+    let is_said = value.truth() == Some(true);
+    if is_said && !discover {
+        let help = "take it out: what is named in `domains` is replaced whatever it serves";
+        value.wrong("stands without `discover = true`", help);
+    }
+    is_said
 }
 
 fn cdn_domain(value: &Value<'_>, text: &str) -> Option<CdnDomain> {
@@ -242,8 +280,13 @@ fn own_target(
     false
 }
 
-fn cert_name(value: &Value<'_>) -> Option<String> {
+fn cert_name(value: &Value<'_>, discover: bool) -> Option<String> {
     let name = value.text()?;
+    if discover {
+        let help = "take it out: under one name, an upload would replace what the others serve";
+        value.wrong("stands beside `discover = true`", help);
+        return None;
+    }
     if name.chars().count() <= LONGEST_CERT_NAME && !name.chars().any(char::is_control) {
         return Some(name.to_owned());
     }

@@ -127,6 +127,13 @@ fn every_certificate_said() {
     let edges: Vec<&Verify> = short.deploy.iter().map(|deploy| &deploy.verify).collect();
     let at = EdgeAt::Host("2001:db8::1".to_owned(), 8443);
     assert_eq!(edges, [&Verify::Edge(EdgeAt::Cname), &Verify::Edge(at)]);
+    assert_eq!(full.deploy.iter().map(|one| one.discover).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(
+        full.deploy.iter().map(|one| one.replace_foreign).collect::<Vec<_>>(),
+        [false, true]
+    );
+    let found = &source.deploy[0];
+    assert!(found.discover && !found.replace_foreign && found.domains.is_empty());
     assert_eq!((short.name.as_str(), short.dns.as_str()), ("example.org", "default"));
     assert_eq!((short.key_type, short.profile.as_deref()), (KeyType::EcdsaP256, Some("classic")));
     assert_eq!(source.name, "example.net");

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::{Discovers, Foreign};
 use crate::config::{Certificate, Config, Deploy, Target, Verify};
 use crate::journal::Claim;
 
@@ -18,6 +19,19 @@ pub struct Lineage {
     pub origin: Origin,
     /// What must serve it.
     pub targets: Vec<Owned>,
+    /// Where it finds more of them.
+    pub discovers: Vec<Discovers>,
+    /// What it has found and leaves alone.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A target that is none as things are, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The target.
+    pub target: Target,
+    /// Why.
+    pub why: String,
 }
 
 /// Who issues a lineage.
@@ -49,6 +63,8 @@ pub struct Owned {
     pub cert_name: Option<String>,
     /// It is a certificate's name as it stands: if it is no CDN domain of the account, it is skipped.
     pub guessed: bool,
+    /// Nobody named it: it was found in the account's list. What happens to a foreign certificate there.
+    pub discovered: Option<Foreign>,
 }
 
 /// A target that a claim wants and another lineage owns.
@@ -74,6 +90,13 @@ pub struct Ownership {
 }
 
 impl Lineage {
+    /// A lineage that nothing must serve.
+    #[must_use]
+    pub fn bare(name: String, names: Vec<String>, origin: Origin) -> Self {
+        let (targets, discovers, left_out) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, names, origin, targets, discovers, left_out }
+    }
+
     /// The name under which the store remembers it: one that other claims do not change.
     #[must_use]
     pub fn memory(&self) -> String {
@@ -88,7 +111,13 @@ impl Owned {
     /// A target with no wishes of its own: proved by the read-back, with our CertName.
     #[must_use]
     pub fn plain(target: Target) -> Self {
-        Self { target, verify: Verify::Readback, cert_name: None, guessed: false }
+        Self { target, verify: Verify::Readback, cert_name: None, guessed: false, discovered: None }
+    }
+
+    /// It was not named: if it is no CDN domain of the account after all, it is skipped.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        self.guessed || self.discovered.is_some()
     }
 }
 
@@ -112,6 +141,7 @@ pub fn ownership(config: &Config, claims: &[Claim]) -> Ownership {
     let mut latest_first: Vec<(&Claim, usize)> = claims.iter().zip(places).collect();
     latest_first.sort_by_key(|(claim, place)| (Reverse(claim.at), *place));
     for (claim, place) in latest_first {
+        wish(&mut lineages[place], claim);
         for target in &claim.targets {
             match owners.get(target) {
                 None => {
@@ -161,11 +191,17 @@ fn by_source((place, lineage): (usize, &Lineage)) -> Option<(PathBuf, usize)> {
 }
 
 fn claimed(claim: &Claim, name: String) -> Lineage {
-    Lineage {
-        name,
-        names: claim.names.clone(),
-        origin: Origin::Claimed { client: claim.client.clone(), source: claim.source.clone() },
-        targets: Vec::new(),
+    let origin = Origin::Claimed { client: claim.client.clone(), source: claim.source.clone() };
+    Lineage::bare(name, claim.names.clone(), origin)
+}
+
+/// What a claim wants to find, if the lineage does not find it already.
+fn wish(lineage: &mut Lineage, claim: &Claim) {
+    let Some(aliyun) = &claim.discovers else { return };
+    if lineage.discovers.iter().all(|wish| wish.aliyun != *aliyun) {
+        let (verify, foreign) = (Verify::Readback, Foreign::LeftAlone);
+        let since = Some(claim.at);
+        lineage.discovers.push(Discovers { aliyun: aliyun.clone(), verify, foreign, since });
     }
 }
 
@@ -193,6 +229,8 @@ fn config_lineages(config: &Config) -> Vec<Lineage> {
         names: certificate.domains.clone(),
         origin: certificate.source.clone().map_or(Origin::Issued(place), Origin::Source),
         targets: certificate.deploy.iter().flat_map(owned).collect(),
+        discovers: certificate.deploy.iter().filter_map(discovers).collect(),
+        left_out: Vec::new(),
     };
     config.certificates.iter().enumerate().map(lineage).collect()
 }
@@ -203,4 +241,10 @@ fn owned(deploy: &Deploy) -> impl Iterator<Item = Owned> {
         cert_name: deploy.cert_name.clone(),
         ..Owned::plain(Target { aliyun: deploy.aliyun.clone(), domain: domain.clone() })
     })
+}
+
+fn discovers(deploy: &Deploy) -> Option<Discovers> {
+    let foreign = if deploy.replace_foreign { Foreign::Replaced } else { Foreign::LeftAlone };
+    let (aliyun, verify) = (deploy.aliyun.clone(), deploy.verify.clone());
+    deploy.discover.then_some(Discovers { aliyun, verify, foreign, since: None })
 }

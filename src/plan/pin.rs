@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Asked, Lineage, LineageSeen, Standing, TargetSeen, lagging, no_certificate, renew_at, standing,
+    Asked, Lineage, LineageSeen, Owned, Standing, TargetSeen, lagging, no_certificate, renew_at,
+    standing,
 };
 use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
@@ -103,13 +104,14 @@ pub fn pinned_until(leaf: &Leaf, at: Timestamp) -> Timestamp {
 #[must_use]
 pub fn standing_of(
     lineage: &Lineage,
+    owned: &Owned,
     wanted: &Wanted<'_>,
     memory: &LineageMemory,
     target: &TargetSeen,
     asked: &Asked,
     now: Timestamp,
 ) -> Standing {
-    match (standing(lineage, wanted.leaf, memory, target, asked, now), wanted.pin) {
+    match (standing(lineage, owned, wanted.leaf, memory, target, asked, now), wanted.pin) {
         (Standing::Newer(newer), Some(_)) => {
             Standing::OutOfStep(format!("it serves the newer {}", newer.short()))
         }

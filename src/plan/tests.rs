@@ -1,7 +1,9 @@
 //! The plan as a table: what is seen, what is to be done.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod discovery;
 mod fixpoint;
+mod foreign;
 mod older;
 mod pins;
 
@@ -49,6 +51,8 @@ fn config(certificates: &[(&str, Option<&str>, &[&str])]) -> Config {
             reuse_key: false,
             source: source.map(Into::into),
             deploy: vec![Deploy {
+                discover: false,
+                replace_foreign: false,
                 domains: targets.iter().map(|name| CdnDomain::read(name).unwrap()).collect(),
                 aliyun: "default".to_owned(),
                 verify: Verify::Readback,
@@ -68,6 +72,7 @@ fn claim(source: &str, hour: i64, targets: &[&str]) -> Claim {
         names: vec!["example.com".to_owned()],
         targets: targets.iter().map(|name| target(name)).collect(),
         guessed: false,
+        discovers: None,
         at: at(NOW).checked_add(SignedDuration::from_hours(hour)).unwrap(),
     }
 }
@@ -105,7 +110,7 @@ impl World {
                 version: 2,
             }),
             revoked: self.revoked.iter().map(|n| Fingerprint::of(&[*n])).collect(),
-            pins: Vec::new(),
+            ..LineageMemory::default()
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
@@ -117,10 +122,10 @@ impl World {
         };
         let served = self.served.clone().unwrap_or(Served::Off);
         let memory = TargetMemory { taken: self.taken.clone(), ..TargetMemory::default() };
+        let ours = Ours { by_name: self.ours, remembered: false };
         let seen = Seen {
             lineages: [("a".to_owned(), seen)].into(),
-            targets: [(target("cdn.example.com"), TargetSeen { served, memory, ours: self.ours })]
-                .into(),
+            targets: [(target("cdn.example.com"), TargetSeen { served, memory, ours })].into(),
         };
         let plan = plan(&lineages, &seen, &self.asked, at(NOW));
         plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()

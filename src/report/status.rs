@@ -61,8 +61,11 @@ pub struct StatusTarget {
     /// Until when.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub served_not_after: Option<Timestamp>,
-    /// It serves what it should.
+    /// It serves this lineage's newest certificate, or has accepted it.
     pub in_step: bool,
+    /// It was discovered and serves a certificate that is not ours, which is left alone until its last third. Then
+    /// `in_step` is false, and all is as it should be.
+    pub foreign: bool,
     /// A pin holds it.
     pub pinned: bool,
     /// Until when, at the latest.
@@ -107,7 +110,9 @@ impl StatusCertificate {
     fn is_well(&self, now: Timestamp) -> bool {
         let lives =
             self.not_before.zip(self.not_after).is_some_and(|(from, to)| lives_on(from, to, now));
-        lives && self.last_error.is_none() && self.targets.iter().all(|target| target.in_step)
+        lives
+            && self.last_error.is_none()
+            && self.targets.iter().all(|target| target.in_step || target.foreign)
     }
 }
 
@@ -122,7 +127,11 @@ fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
     ]);
     for target in &certificate.targets {
         let ends = target.served_not_after.map_or_else(|| "-".to_owned(), day);
-        let in_step = if target.in_step { "yes" } else { "NO" };
+        let in_step = match (target.in_step, target.foreign) {
+            (true, _) => "yes",
+            (false, true) => "not ours",
+            (false, false) => "NO",
+        };
         let note = target.last_error.clone().unwrap_or_else(|| pinned(target));
         table.add_row([String::new(), target.domain.clone(), ends, in_step.to_owned(), note]);
     }

@@ -10,7 +10,7 @@ const NOW: &str = "2026-06-01T00:00:00.5Z";
 fn owned() -> Owned {
     let domain = CdnDomain::read("*.example.com").unwrap();
     let target = Target { aliyun: "default".to_owned(), domain };
-    Owned { target, verify: Verify::Readback, cert_name: None, guessed: false }
+    Owned { target, verify: Verify::Readback, cert_name: None, guessed: false, discovered: None }
 }
 
 fn end(outcome: TargetOutcome) -> TargetEnd {
@@ -18,12 +18,8 @@ fn end(outcome: TargetOutcome) -> TargetEnd {
 }
 
 fn certificate(outcome: CertOutcome) -> CertificateEnd {
-    let lineage = Lineage {
-        name: "a".to_owned(),
-        names: vec!["*.example.com".to_owned()],
-        origin: Origin::Issued(0),
-        targets: vec![owned()],
-    };
+    let names = vec!["*.example.com".to_owned()];
+    let lineage = Lineage::bare("a".to_owned(), names, Origin::Issued(0));
     CertificateEnd::new(&lineage, None, outcome, "because")
 }
 

@@ -18,7 +18,7 @@ impl Report {
             targets.entry(&target.certificate).or_default().push(target);
         }
         for certificate in &self.certificates {
-            if certificate.error.is_none() {
+            if certificate.error.is_none() || certificate.outcome != CertOutcome::Failed {
                 lines.push(certificate_line(certificate));
             }
             let own = targets.get(certificate.name.as_str());
@@ -34,6 +34,7 @@ impl Report {
         let mut text = String::new();
         for end in &self.certificates {
             match &end.error {
+                Some(_) if end.meanwhile == Meanwhile::Timer => {}
                 Some(error) => text += &error_lines(&end.name, "", error),
                 None if end.is_well(self.finished) => {}
                 None => text += &told::lines("error", &format!("{}: {}", end.name, end.reason), ""),

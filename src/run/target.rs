@@ -67,19 +67,23 @@ impl Run {
             Ok(account) => account,
             Err(error) => return settled(self.failed(lineage, owned, &error).await),
         };
-        let at = look::target(&account, &owned.target, self.store.as_ref()).await;
+        let mut at = look::target(&account, &owned.target, self.store.as_ref()).await;
         if let Some(error) = at.decisive() {
             return settled(self.failed(lineage, owned, error).await);
         }
+        at.seen.ours = self.ours(owned, &at);
         at.warning.into_iter().for_each(|warning| self.warn(warning));
-        if let Some(error) = at.error.filter(|error| error.kind == aliyun::Kind::Permission) {
-            self.warn_of_blindness(owned, &error);
+        if let Some(error) =
+            at.error.as_ref().filter(|error| error.kind == aliyun::Kind::Permission)
+        {
+            self.warn_of_blindness(owned, error);
         }
         let (seen, leaf) = (at.seen, cert.leaf());
         let wanted = Wanted { leaf, pin };
         self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&seen.served));
         let now = self.ground.clock.now();
-        match standing_of(lineage, &wanted, &disk.seen.memory, &seen, asked, now) {
+        let skipped = |why| TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+        match standing_of(lineage, owned, &wanted, &disk.seen.memory, &seen, asked, now) {
             Standing::OutOfStep(reason) => {
                 let (cert, pinned) = (cert.clone(), pin.is_some());
                 Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason, pinned }))
@@ -94,12 +98,15 @@ impl Run {
                 let end = lagging(lineage, owned, &seen, &why);
                 settled(self.at_edge(owned, &seen, leaf, end).await)
             }
-            Standing::Newer(newer) => settled(TargetEnd::new(
-                &lineage.name,
-                owned,
-                TargetOutcome::Skipped,
-                format!("it serves a newer certificate of this lineage ({})", newer.short()),
-            )),
+            Standing::Newer(newer) => settled(skipped(format!(
+                "it serves a newer certificate of this lineage ({})",
+                newer.short()
+            ))),
+            Standing::Foreign(why) => settled(skipped(why)),
+            Standing::Unseen { why, remedy } => settled(match &at.error {
+                Some(error) => self.unseen(lineage, owned, error, &why, &remedy).await,
+                None => skipped(format!("{why}; to replace it, {remedy}")),
+            }),
         }
     }
 
@@ -267,9 +274,25 @@ impl Run {
         end
     }
 
+    /// The end of a discovered target of which nobody can tell whose certificate it serves.
+    async fn unseen(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        error: &aliyun::Error,
+        why: &str,
+        remedy: &str,
+    ) -> TargetEnd {
+        let message = format!("{why}: {}", error.message);
+        let help = format!("{}; or {remedy}", error.help);
+        let mut end = self.failed(lineage, owned, error).await;
+        end.error = end.error.map(|told| ErrorEnd { message, help, ..told });
+        end
+    }
+
     /// The end of a target that failed; remembered for `status`.
     async fn failed(&self, lineage: &Lineage, owned: &Owned, error: &aliyun::Error) -> TargetEnd {
-        if owned.guessed && error.kind == aliyun::Kind::DomainNotFound {
+        if owned.is_found() && error.kind == aliyun::Kind::DomainNotFound {
             let why = no_domain_of(&owned.target.aliyun);
             return TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
         }
@@ -346,7 +369,9 @@ fn replaced(served: &Served) -> Option<Replaced> {
     }
 }
 
-fn cloud_error(error: &aliyun::Error) -> ErrorEnd {
+/// An error of the cloud, as it is reported.
+#[must_use]
+pub fn cloud_error(error: &aliyun::Error) -> ErrorEnd {
     ErrorEnd {
         code: error.code.clone(),
         message: error.message.clone(),

@@ -69,6 +69,7 @@ mod tests {
             names: vec!["*.example.com".into()],
             targets: Vec::new(),
             guessed: false,
+            discovers: None,
             at: Timestamp::from_second(second).unwrap(),
         }
     }

@@ -1,5 +1,6 @@
 //! The journal: what is remembered between runs, a JSON file for each thing, written whole.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Store, files, names, shown};
+use crate::cert::Fingerprint;
 use crate::config::Target;
 use crate::journal::{LineageMemory, Pin, Record, TargetMemory};
 
@@ -19,6 +21,16 @@ impl Store {
     /// The disk refuses. Or the file was damaged: it has been set aside and the next call finds nothing.
     pub fn lineage(&self, name: &str) -> anyhow::Result<LineageMemory> {
         Ok(self.entry(&self.lineage_path(name))?.unwrap_or_default())
+    }
+
+    /// Every fingerprint in the succession of any lineage, and what is to be said of damaged files.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn fingerprints(&self) -> anyhow::Result<(BTreeSet<Fingerprint>, Vec<String>)> {
+        let (lineages, damaged) = self.entries::<LineageMemory>(&self.root.join(LINEAGES))?;
+        let all = lineages.into_iter().flat_map(|memory| memory.succession);
+        Ok((all.collect(), damaged))
     }
 
     /// Changes what is remembered of a lineage. Reads, changes, writes under the store's lock; waits for the disk.

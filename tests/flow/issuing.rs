@@ -336,6 +336,24 @@ fn what_the_ca_counted_climbs_the_ladder() {
 }
 
 #[test]
+fn targets_are_found_by_the_names_that_are_asked_for() {
+    let town = Town::new(|_| {});
+    town.edit("domains = [\"cdn.example.test\", \"*.example.test\"]", "discover = true");
+    let ended = town.run("renew");
+    assert_eq!((ended.code, town.cost()), (0, ONE), "{}", ended.all());
+    let says = "deployed, read back";
+    assert_eq!(ended.stdout.matches(says).count(), 2, "in the run that issues: {}", ended.all());
+    town.edit("domains = [\"example.test\", \"*.example.test\"]", "domains = [\"example.test\"]");
+    town.world.cloud.switch_off("cdn.example.test");
+    let ended = town.run("renew");
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    let says = "cdn.example.test: skipped; the newest certificate does not cover it";
+    assert!(ended.stdout.contains(says), "{}", ended.all());
+    let after = town.run("renew");
+    assert!(!after.all().contains("cdn.example.test"), "a name less: {}", after.all());
+}
+
+#[test]
 fn plan_and_status_write_nothing() {
     let town = Town::new(|_| {});
     assert_eq!(town.run("renew").code, 0);

@@ -4,9 +4,10 @@
 mod account;
 mod bad_input;
 mod checks;
-mod edge;
 mod credentials;
+mod discovery;
 mod doctor;
+mod edge;
 mod hooks;
 mod house;
 mod issuing;

@@ -127,17 +127,12 @@ async fn what_is_read_of_a_domain() {
     let empty = r#"{"CertInfos":{"CertInfo":[{"ServerCertificate":"","CertExpireTime":"soon"}]}}"#;
     let numbers =
         r#"{"CertInfos":{"CertInfo":[{"ServerCertificateStatus":"off","CertName":123}]}}"#;
+    let numbers_want =
+        DomainCertificate { cert_name: Some("123".into()), ..DomainCertificate::default() };
     let rows = [
         ("all", full, Some(full_want)),
         ("nothing in it", empty, Some(DomainCertificate::default())),
-        (
-            "numbers for strings",
-            numbers,
-            Some(DomainCertificate {
-                cert_name: Some("123".into()),
-                ..DomainCertificate::default()
-            }),
-        ),
+        ("numbers for strings", numbers, Some(numbers_want)),
         ("an empty list", r#"{"CertInfos":{"CertInfo":[]}}"#, None),
         ("no list", r#"{"RequestId":"R"}"#, None),
         ("a null", r#"{"CertInfos":null}"#, None),

@@ -81,16 +81,21 @@ proptest! {
     fn the_plan_of_a_world_in_which_it_was_carried_out_is_empty(
         lineages in proptest::collection::vec(any_lineage(), 3),
         targets in proptest::collection::vec((any_served(), any_taken(), any::<bool>()), 4),
+        found in proptest::collection::vec(any::<bool>(), 4),
         claimed in proptest::collection::vec((0_usize..4, 0_i64..3, 0_usize..2), 0..4),
     ) {
         let names = NAMES;
         let config = config(&[("a", None, &names[..1]), ("b", Some("/l/b"), &names[1..2])]);
         let claims: Vec<Claim> = claimed.iter().map(|(t, hour, source)| claim(["/l/b", "/l/c"][*source], *hour, &names[*t..=*t])).collect();
-        let owned = ownership(&config, &claims).lineages;
+        let mut owned = ownership(&config, &claims).lineages;
+        for (own, found) in owned.iter_mut().flat_map(|lineage| &mut lineage.targets).zip(&found) {
+            own.discovered = found.then_some(Foreign::LeftAlone);
+        }
         let mut seen = Seen {
             lineages: owned.iter().zip(lineages).map(|(lineage, seen)| (lineage.name.clone(), seen)).collect(),
-            targets: names.iter().zip(targets).map(|(name, (served, taken, ours))| {
-                (target(name), TargetSeen { served, memory: TargetMemory { taken, ..TargetMemory::default() }, ours })
+            targets: names.iter().zip(targets).map(|(name, (served, taken, by_name))| {
+                let memory = TargetMemory { taken, ..TargetMemory::default() };
+                (target(name), TargetSeen { served, memory, ours: Ours { by_name, remembered: false } })
             }).collect(),
         };
         let now = at(NOW);

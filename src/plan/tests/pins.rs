@@ -60,7 +60,8 @@ impl World {
     fn plan(&self, seen: LineageSeen, domain: &'static str) -> Vec<String> {
         let lineages = ownership(&config(&[("a", Some("/live/a"), &[domain])]), &[]).lineages;
         let served = self.served.clone();
-        let at_target = TargetSeen { served, memory: TargetMemory::default(), ours: false };
+        let at_target =
+            TargetSeen { served, memory: TargetMemory::default(), ours: Ours::default() };
         let seen = Seen {
             lineages: [("a".to_owned(), seen)].into(),
             targets: [(target(domain), at_target)].into(),
@@ -131,15 +132,26 @@ fn check_under_way(row: &str, accepted: u8, pins: Vec<Pinned>, expect: &str) {
     let check = |minutes: i64, is_under_way: bool| {
         let memory =
             TargetMemory { taken: taken(accepted, minutes, before), ..TargetMemory::default() };
-        let at_target = TargetSeen { served: served.clone(), memory, ours: false };
+        let at_target = TargetSeen { served: served.clone(), memory, ours: Ours::default() };
         let asked = Asked::default();
-        let stands = standing_of(&lineages[0], &wanted, &seen.memory, &at_target, &asked, at(NOW));
+        let stands = standing_of(
+            &lineages[0],
+            &lineages[0].targets[0],
+            &wanted,
+            &seen.memory,
+            &at_target,
+            &asked,
+            at(NOW),
+        );
         match &stands {
             Standing::OutOfStep(why) => {
                 assert!(is_under_way && why.contains(expect), "{row}: {why}")
             }
             Standing::InStep(_) => assert!(!is_under_way, "{row}"),
-            Standing::Lagging { .. } | Standing::Newer(_) => panic!("{row}: {stands:?}"),
+            Standing::Lagging { .. }
+            | Standing::Newer(_)
+            | Standing::Foreign(_)
+            | Standing::Unseen { .. } => panic!("{row}: {stands:?}"),
         }
     };
     check(1, true);
