@@ -1,6 +1,6 @@
 //! A signed call to Alibaba Cloud: request in, typed answer out, or an [`Error`] of a kind, with the cloud's code and RequestId.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,21 +18,26 @@ mod credentials;
 mod dns;
 mod error;
 mod pace;
+mod pages;
 mod retry;
 mod sign;
+mod upload;
 
-pub use cdn::{Accepted, DomainCertificate, Upload, UserDomain, cert_name};
+pub use cdn::{DomainCertificate, UserDomain};
 pub use dns::{DnsRecord, Zone};
 pub use error::{Error, Kind};
+pub use retry::Effort;
+pub use upload::{Accepted, Upload, cert_name};
 
-use crate::config;
+use crate::config::{self, CdnApi};
 use crate::ground::{Env, Ground};
 use crate::http::{self, Http};
 use crate::secret::Redactor;
 use credentials::Credentials;
 use error::{About, Failure};
 use pace::Pace;
-use retry::{Again, SoFar};
+use pages::{Pages, all_pages, list, text};
+use retry::Again;
 use sign::Stamp;
 
 /// An account of Alibaba Cloud. Clones share its pace, its clock's correction and its credentials, which are read at
@@ -46,8 +51,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account `[aliyun.NAME]`. `base` is where relative names of its files start, `locks` the folder in which all
-    /// runs of this machine share the pace of an AccessKey (none: this run keeps its own).
+    /// The account `[aliyun.NAME]`. `base` is where relative names of its files start, `pace` the folders in the first
+    /// usable of which all runs share the pace of an AccessKey (none: this run keeps its own).
     ///
     /// # Errors
     /// [`Kind::Config`]: an endpoint that is no URL, or http beyond this machine. Nothing is read or asked yet.
@@ -57,19 +62,21 @@ impl Account {
         base: Option<&Path>,
         http: Http,
         ground: &Ground,
-        locks: Option<PathBuf>,
+        pace: Vec<PathBuf>,
     ) -> Result<Self, Error> {
         let inner = Inner {
             name: name.to_owned(),
             cdn: endpoint(name, "cdn_endpoint", &config.cdn_endpoint)?,
             dns: endpoint(name, "dns_endpoint", &config.dns_endpoint)?,
             uploads: upload_interval(config.calls_per_second),
+            cdn_api: config.cdn_api,
+            successor_first: Cell::new(false),
             keys: config.keys.clone(),
             base: base.map(Path::to_owned),
             env: ground.env.clone(),
             http,
             stamp: Stamp::new(ground.clock.clone()),
-            locks,
+            pace,
             opened: OnceCell::new(),
         };
         Ok(Self { inner: Rc::new(inner), deadline: None, stop: ground.stop.clone() })
@@ -96,65 +103,72 @@ impl Account {
 
     /// Calls until it is done, refused, the time is over, or the word to stop comes: that drops the attempt under way, and
     /// the next run looks what came of it. After an attempt that may have had its effect, `done` looks whether it had.
-    async fn insist(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
+    async fn insist(
+        &self,
+        call: &Call<'_>,
+        effort: &mut Effort,
+        done: impl AsyncFn() -> bool,
+    ) -> Result<Value, Error> {
         if self.stop.is_cancelled() {
             return Err(stopped(Kind::Transport, call));
         }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(stopped(Kind::UnknownOutcome, call)),
-            ended = self.call(call, done) => ended,
+            ended = self.round(call, effort, done) => ended,
         }
     }
 
-    async fn call(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
+    /// Calls until it is done or refused, the time is over, or the effort must rest.
+    async fn round(
+        &self,
+        call: &Call<'_>,
+        effort: &mut Effort,
+        done: impl AsyncFn() -> bool,
+    ) -> Result<Value, Error> {
         let opened = self.inner.opened()?;
-        let mut so_far = SoFar::default();
-        let mut attempts = 0;
-        let mut last = None;
-        let mut unsure = false;
         loop {
             if !self.leave(opened, call).await {
-                return Err(last.unwrap_or_else(|| out_of_time(call)));
+                return Err(effort.last().unwrap_or_else(|| out_of_time(call)));
             }
             let begun = Instant::now();
-            attempts += 1;
             let failure = match self.attempt(opened, call).await {
                 Ok(value) => {
+                    let attempts = effort.done();
                     tracing::info!(action = call.api.action, call.subject, attempts, "called");
-                    return Ok(Done { value, attempts });
+                    return Ok(value);
                 }
                 Err(failure) => failure,
             };
-            so_far.count(failure.again, begun.elapsed());
             if failure.again == Again::Throttled {
-                opened.pace.slow_down(call.api.action);
+                opened.pace(call.api.product).slow_down(call.api.action).await;
             }
-            unsure |= failure.unsure;
-            if unsure && done().await {
-                return Ok(Done { value: Value::Null, attempts });
+            let error = effort.failed(failure.error, failure.again, failure.unsure, begun.elapsed());
+            if effort.is_unsure() && done().await {
+                return Ok(Value::Null);
             }
-            let error = Error { attempts, ..failure.error.after(unsure) };
-            tracing::debug!(
-                action = call.api.action,
-                code = error.code,
-                attempts,
-                "an attempt failed"
-            );
-            let Some(wait) =
-                retry::wait_before(failure.again, failure.told, so_far, self.left(), luck())
-            else {
-                return Err(error);
-            };
-            tokio::time::sleep(wait).await;
-            so_far.spend(wait);
-            last = Some(error);
+            let (action, code, attempts) = (call.api.action, &error.code, error.attempts);
+            tracing::debug!(action, code, attempts, "an attempt failed");
+            let wait = effort.wait(failure.again, failure.told, self.left(), luck());
+            match (wait, failure.again) {
+                // Whoever made the call knows what else it holds meanwhile.
+                (None, _) | (Some(_), Again::Slowly) => return Err(error),
+                (Some(wait), _) => tokio::time::sleep(wait).await,
+            }
         }
     }
 
-    /// A call that may be done twice without harm.
-    async fn ask(&self, call: &Call<'_>) -> Result<Done, Error> {
-        self.insist(call, async || false).await
+    /// A call that may be done twice without harm, and holds nothing that others need: it rests here.
+    async fn ask(&self, call: &Call<'_>) -> Result<Value, Error> {
+        let mut effort = Effort::default();
+        loop {
+            let answer = self.insist(call, &mut effort, async || false).await;
+            let Some(rest) = effort.rest() else { return answer };
+            tokio::select! {
+                () = self.stop.cancelled() => return answer,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
     }
 
     /// Waits for the pace; false: the deadline comes first.
@@ -163,7 +177,7 @@ impl Account {
             Limit::Uploads => self.inner.uploads,
             Limit::PerSecond(documented) => Duration::from_secs(1) * 2 / documented,
         };
-        let leave = opened.pace.leave(call.api.action, interval);
+        let leave = opened.pace(call.api.product).leave(call.api.action, interval);
         match self.deadline {
             Some(deadline) if deadline <= Instant::now() => false,
             Some(deadline) => tokio::time::timeout_at(deadline, leave).await.is_ok(),
@@ -240,19 +254,24 @@ struct Inner {
     cdn: Url,
     dns: Url,
     uploads: Duration,
+    cdn_api: CdnApi,
+    /// As `auto` has learned it: the first API is gone, its successor takes the uploads.
+    successor_first: Cell<bool>,
     keys: Option<config::Keys>,
     base: Option<PathBuf>,
     env: Env,
     http: Http,
     stamp: Stamp,
-    locks: Option<PathBuf>,
+    /// Where the pace is shared.
+    pace: Vec<PathBuf>,
     opened: OnceCell<Opened>,
 }
 
 /// What is known once the AccessKey is.
 struct Opened {
     credentials: Credentials,
-    pace: Pace,
+    cdn: Pace,
+    dns: Pace,
 }
 
 impl Inner {
@@ -262,8 +281,10 @@ impl Inner {
         }
         let credentials =
             credentials::find(&self.name, self.keys.as_ref(), &self.env, self.base.as_deref())?;
-        let pace = Pace::new(&credentials.id, self.locks.as_deref());
-        Ok(self.opened.get_or_init(|| Opened { credentials, pace }))
+        // The documented limits are those of a user at an endpoint.
+        let pace = |url| Pace::new(&credentials.id, &authority(url), &self.pace);
+        let (cdn, dns) = (pace(&self.cdn), pace(&self.dns));
+        Ok(self.opened.get_or_init(|| Opened { credentials, cdn, dns }))
     }
 
     fn endpoint(&self, product: Product) -> &Url {
@@ -275,6 +296,13 @@ impl Inner {
 }
 
 impl Opened {
+    fn pace(&self, product: Product) -> &Pace {
+        match product {
+            Product::Cdn => &self.cdn,
+            Product::Dns => &self.dns,
+        }
+    }
+
     /// Made only where there is text to clean.
     fn redactor(&self, secret: Option<&SecretString>) -> Redactor {
         let Credentials { secret: key, token, .. } = &self.credentials;
@@ -290,12 +318,6 @@ struct Call<'a> {
     subject: &'a str,
     /// What no text may show, beside the credentials.
     secret: Option<&'a SecretString>,
-}
-
-/// What came of a call. `value` is null where the answer was lost and a look found the effect.
-struct Done {
-    value: Value,
-    attempts: u32,
 }
 
 /// An action of the API.
@@ -346,64 +368,6 @@ impl Product {
     }
 }
 
-/// A field as text; the cloud writes numbers now as numbers, now as strings. Empty counts as absent.
-fn text(value: &Value, name: &str) -> Option<String> {
-    match value.get(name)? {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn number(value: &Value, name: &str) -> Option<usize> {
-    text(value, name)?.parse().ok()
-}
-
-/// A list of the API: `outer` holds `inner`, which holds the items.
-fn list<'a>(value: &'a Value, outer: &str, inner: &str) -> &'a [Value] {
-    value
-        .get(outer)
-        .and_then(|outer| outer.get(inner))
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-/// All items of a list that comes in pages. It ends where TotalCount is reached, or with a page that is not full.
-async fn all_pages(
-    account: &Account,
-    pages: &Pages<'_>,
-    params: &[(&str, &str)],
-) -> Result<Vec<Value>, Error> {
-    let size = pages.size.to_string();
-    let mut items = Vec::new();
-    for page in 1..=MOST_PAGES {
-        let page = page.to_string();
-        let params = [params, &[("PageNumber", &page), ("PageSize", &size)]].concat();
-        let call = Call { api: pages.api, params: &params, subject: pages.subject, secret: None };
-        let answer = account.ask(&call).await?.value;
-        let found = list(&answer, pages.outer, pages.inner);
-        items.extend_from_slice(found);
-        let full = number(&answer, "PageSize").unwrap_or(pages.size).min(pages.size);
-        let more =
-            number(&answer, "TotalCount").map_or(found.len() >= full, |total| items.len() < total);
-        if found.is_empty() || !more {
-            break;
-        }
-    }
-    Ok(items)
-}
-
-/// A list that comes in pages.
-struct Pages<'a> {
-    api: &'static Api,
-    subject: &'a str,
-    /// The largest that the API gives.
-    size: usize,
-    outer: &'static str,
-    inner: &'static str,
-}
-
 fn endpoint(name: &str, key: &str, text: &str) -> Result<Url, Error> {
     let wrong = |what: &str| {
         let help = format!("write {key} = \"https://HOST\" into [aliyun.{name}], or leave it out");
@@ -415,6 +379,12 @@ fn endpoint(name: &str, key: &str, text: &str) -> Result<Url, Error> {
         "http" if http::is_loopback(&url) => Ok(url),
         _ => Err(wrong("must be https: keys go there")),
     }
+}
+
+/// Host and port.
+fn authority(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 /// At least 104 ms: the documented limit is ten a second.
@@ -458,8 +428,6 @@ const UPLOAD_TIME: Duration = Duration::from_secs(60);
 const READ_TIME: Duration = Duration::from_secs(15);
 const FASTEST: Duration = Duration::from_millis(104);
 const SLOWEST: Duration = Duration::from_secs(60);
-/// 500 to a page: half a million domains. A server that never ends its list must not keep us.
-const MOST_PAGES: usize = 1000;
 
 #[cfg(test)]
 mod tests;

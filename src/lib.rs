@@ -43,6 +43,7 @@ pub mod run;
 pub mod cli;
 mod commands;
 
+use aliyun::Effort;
 use check::Fault;
 use look::OnDisk;
 use plan::{Asked, CertOutcome, Lineage, Owned, Plan, Seen, TargetOutcome};
@@ -131,13 +132,30 @@ pub(crate) async fn walk_targets(
     side_by_side(walks).await
 }
 
-/// One target: look, plan, check, deploy.
+/// One target: look, plan, check, deploy. While the cloud configures it, gate and lock are free for others, and all is
+/// looked at again before the next try.
 async fn reach_target(
     run: &Run,
     lineage: &Lineage,
     owned: &Owned,
     disk: &OnDisk,
     asked: &Asked,
+) -> Reached {
+    let mut effort = Effort::default();
+    loop {
+        let reached = try_target(run, lineage, owned, disk, asked, &mut effort).await;
+        let Some(rest) = effort.rest() else { return reached };
+        run.rest(owned, &effort, rest).await;
+    }
+}
+
+async fn try_target(
+    run: &Run,
+    lineage: &Lineage,
+    owned: &Owned,
+    disk: &OnDisk,
+    asked: &Asked,
+    effort: &mut Effort,
 ) -> Reached {
     let out = match decide(run, lineage, owned, disk, asked).await {
         Looked::OutOfStep(out) => out,
@@ -159,7 +177,7 @@ async fn reach_target(
             Looked::Settled(end) => return Reached::Ended(end),
         },
     };
-    match run.deploy(lineage, owned, &out).await {
+    match run.deploy(lineage, owned, &out, effort).await {
         Ok(end) => Reached::Deployed(out, Box::new(end)),
         Err(end) => Reached::Ended(end),
     }

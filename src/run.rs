@@ -1,5 +1,6 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
+mod cloud;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
@@ -55,6 +56,8 @@ pub struct Run {
     pub deadline: Option<Instant>,
     /// What people should know at the end.
     pub warnings: RefCell<Vec<String>>,
+    /// Where the pace of an AccessKey is shared with other runs.
+    pace_folders: Vec<PathBuf>,
     http: Http,
     accounts: RefCell<BTreeMap<String, Account>>,
     issuer: OnceCell<Issuer>,
@@ -71,6 +74,7 @@ impl Run {
     /// A trust file that cannot be read.
     pub fn new(config: Config, store: Option<Store>, ground: Ground) -> anyhow::Result<Self> {
         let roots = roots(&config.trust)?;
+        let pace_folders = cloud::pace_folders(&ground.env, store.as_ref(), look::caller());
         Ok(Self {
             config,
             store,
@@ -78,6 +82,7 @@ impl Run {
             ground,
             deadline: None,
             warnings: RefCell::default(),
+            pace_folders,
             http: Http::new(),
             accounts: RefCell::default(),
             issuer: OnceCell::new(),
@@ -145,10 +150,10 @@ impl Run {
 
     fn open_account(&self, name: &str) -> Result<Account, aliyun::Error> {
         let config = self.config.aliyun.get(name).ok_or_else(|| unknown_account(name))?;
-        let locks = self.store.as_ref().and_then(Store::locks_folder);
+        let pace = self.pace_folders.clone();
         let account =
-            Account::open(name, config, self.base(), self.http.clone(), &self.ground, locks)?;
-        Ok(account.until(self.deadline))
+            Account::open(name, config, self.base(), self.http.clone(), &self.ground, pace)?;
+        Ok(self.recall(account).until(self.deadline))
     }
 
     /// Takes away the TXT values that killed runs left, but for those of orders that will be carried on.

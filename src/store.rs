@@ -169,7 +169,7 @@ fn shown(path: &Path) -> String {
 /// The format that this code writes. It grows when an older certferry would misread the folder.
 const FORMAT: u32 = 1;
 
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "locks",
     "acme",
     "archive",
@@ -178,5 +178,6 @@ const FOLDERS: [&str; 9] = [
     "journal/lineages",
     "journal/targets",
     "journal/records",
+    "journal/aliyun",
     "claims",
 ];
