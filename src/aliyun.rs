@@ -143,7 +143,8 @@ impl Account {
             if failure.again == Again::Throttled {
                 opened.pace(call.api.product).slow_down(call.api.action).await;
             }
-            let error = effort.failed(failure.error, failure.again, failure.unsure, begun.elapsed());
+            let error =
+                effort.failed(failure.error, failure.again, failure.unsure, begun.elapsed());
             if effort.is_unsure() && done().await {
                 return Ok(Value::Null);
             }

@@ -64,8 +64,7 @@ impl Account {
     pub(super) async fn serves(&self, api_name: &str, chain_pem: &str) -> bool {
         let soon = Instant::now() + LOOK;
         let account = self.until(Some(self.deadline.map_or(soon, |deadline| deadline.min(soon))));
-        let Ok(Some(served)) = account.describe_domain_certificate_info(api_name).await
-        else {
+        let Ok(Some(served)) = account.describe_domain_certificate_info(api_name).await else {
             return false;
         };
         let leaf = served.certificate_pem.as_deref().and_then(leaf_der);

@@ -140,8 +140,7 @@ impl Pace {
         for _ in 0..LOCK_TRIES {
             let (file, lane, ticks) = (file.to_owned(), lane.clone(), Arc::clone(&self.ticks));
             let change = change.clone();
-            let changed =
-                spawn_blocking(move || change_lane(&file, &lane, &ticks, change)).await?;
+            let changed = spawn_blocking(move || change_lane(&file, &lane, &ticks, change)).await?;
             match changed {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(LOCK_PAUSE).await,
                 done => return done,

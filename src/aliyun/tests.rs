@@ -53,6 +53,17 @@ impl Cloud {
         open("http://127.0.0.1:1", http)
     }
 
+    /// The same, with uploads by this API.
+    pub(super) fn account_by(
+        &self,
+        cdn_api: CdnApi,
+        script: impl Fn(&BTreeMap<String, String>, usize) -> Said + Send + Sync + 'static,
+    ) -> Account {
+        let mut account = self.account(script);
+        Rc::get_mut(&mut account.inner).unwrap().cdn_api = cdn_api;
+        account
+    }
+
     pub(super) fn forms(&self) -> Vec<BTreeMap<String, String>> {
         self.forms.lock().unwrap().clone()
     }
@@ -258,7 +269,8 @@ async fn the_word_to_stop_is_heard_between_attempts() {
 #[test]
 fn endpoints() {
     let check = |url: &str, sound: bool| {
-        let opened = Account::open("main", &settings(url), None, Http::new(), &ground(), Vec::new());
+        let opened =
+            Account::open("main", &settings(url), None, Http::new(), &ground(), Vec::new());
         assert_eq!(opened.is_ok(), sound, "{url}");
         if let Err(error) = opened {
             assert!(

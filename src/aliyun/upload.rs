@@ -140,7 +140,8 @@ impl Account {
         effort: &mut Effort,
         taken: Error,
     ) -> Result<Accepted, Error> {
-        if self.serves(upload.api_name, upload.chain_pem).await {
+        // After a lost answer that was looked at already.
+        if !effort.is_unsure() && self.serves(upload.api_name, upload.chain_pem).await {
             let (request_id, attempts) = (String::new(), effort.attempts());
             return Ok(Accepted { request_id, attempts, cert_name: name, not_live: None });
         }
@@ -177,7 +178,9 @@ impl Account {
     /// Where the cloud does not know the call that the configuration names, the other one may be the remedy.
     fn advised(&self, error: Error) -> Error {
         let is_gone = error.kind == Kind::NoSuchApi
-            && !["InvalidVersion", "InvalidProduct"].iter().any(|code| error.code.starts_with(code));
+            && !["InvalidVersion", "InvalidProduct"]
+                .iter()
+                .any(|code| error.code.starts_with(code));
         let other = match self.inner.cdn_api {
             CdnApi::SetDomainServerCertificate => Taker::Successor,
             CdnApi::SetCdnDomainSslCertificate => Taker::First,

@@ -50,7 +50,7 @@ fn nothing_said() {
         let account = &config.aliyun["default"];
         assert!(account.keys.is_none() && (account.calls_per_second - 9.6).abs() < 1e-9);
         assert_eq!(account.cdn_endpoint, "https://cdn.aliyuncs.com");
-        assert_eq!(account.cdn_api, CdnApi::SetDomainServerCertificate);
+        assert_eq!(account.cdn_api, super::CdnApi::SetDomainServerCertificate);
         assert!(config.dns.is_empty() && config.certificates.is_empty());
     }
 }
@@ -71,7 +71,7 @@ fn everything_said() {
     assert_eq!(account.cdn_endpoint, "http://[::1]:8080");
     assert_eq!(account.dns_endpoint, "https://dns.example:8443");
     assert!((account.calls_per_second - 2.0).abs() < 1e-9);
-    assert_eq!(account.cdn_api, CdnApi::Auto);
+    assert_eq!(account.cdn_api, super::CdnApi::Auto);
     assert_eq!(config.aliyun.len(), 2, "default is always there");
 }
 

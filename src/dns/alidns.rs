@@ -225,13 +225,9 @@ mod tests {
             width: 80,
         };
         let url = "http://127.0.0.1:1".to_owned();
-        let config = config::Aliyun {
-            keys: None,
-            cdn_endpoint: url.clone(),
-            dns_endpoint: url,
-            calls_per_second: 9.6,
-        };
-        (Alidns::new(Account::open("main", &config, None, http, &ground, None).unwrap()), sent)
+        let config = config::Aliyun { dns_endpoint: url, ..config::Aliyun::default() };
+        let account = Account::open("main", &config, None, http, &ground, Vec::new()).unwrap();
+        (Alidns::new(account), sent)
     }
 
     #[tokio::test(start_paused = true)]

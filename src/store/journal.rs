@@ -116,7 +116,8 @@ impl Store {
     pub fn note_renew(&self, at: Timestamp) -> anyhow::Result<()> {
         self.put_entry(&self.root.join(RENEW), &Renew { at })?;
         let oldest = at.as_second() - LEFTOVER_AGE;
-        for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS, ALIYUN] {
+        for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS, ALIYUN]
+        {
             files::sweep(&self.root.join(folder), |facts| facts.mtime() < oldest);
         }
         Ok(())
