@@ -244,11 +244,49 @@ fn reads(which: Which) -> bool {
 /// All faults of a call, side by side: most wait for half a second.
 fn check_all(which: Which) {
     let rows = FAULTS.iter().flat_map(|row| {
-        [Side::Before, Side::After].map(|side| -> LocalBoxFuture<'_, ()> {
-            Box::pin(check(which, row, side))
-        })
+        [Side::Before, Side::After]
+            .map(|side| -> LocalBoxFuture<'_, ()> { Box::pin(check(which, row, side)) })
     });
     let rows: Vec<_> = rows.collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(join_all(rows));
+}
+
+/// A call that is cut short by its time, or never leaves: the code, and whether it had its effect.
+async fn check_slow(which: Which, row: &str, fault: Option<Fault>, code: &str, effect: bool) {
+    let mut world = World::new();
+    match fault {
+        Some(fault) => world.cloud.fault(fault),
+        None => world.cloud.stop(),
+    }
+    let error = world.make(which, Duration::from_millis(400)).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retryable()), (code, true), "{which:?}, {row}: {error}");
+    assert!(error.help.contains("[aliyun.main]"), "{which:?}, {row}: {error}");
+    assert_eq!(world.has_effect(which), effect || reads(which), "{which:?}, {row}");
+}
+
+#[test]
+fn calls_that_take_too_long() {
+    let all = [
+        Which::First,
+        Which::Successor,
+        Which::Look,
+        Which::Domains,
+        Which::Zones,
+        Which::Add,
+        Which::Records,
+        Which::Delete,
+    ];
+    let of = |which: Which| -> Vec<LocalBoxFuture<'static, ()>> {
+        let fault = || Fault::at(which.action());
+        let (silence, drip) = (fault().before().silence(), fault().after().drip());
+        vec![
+            Box::pin(check_slow(which, "silence", Some(silence), "NoAnswer", false)),
+            Box::pin(check_slow(which, "a slow drip", Some(drip), "NoAnswer", true)),
+            Box::pin(check_slow(which, "nobody there", None, "NotReached", false)),
+        ]
+    };
+    let rows: Vec<_> = all.into_iter().flat_map(of).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(join_all(rows));
 }

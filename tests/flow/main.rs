@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod calls;
+mod codes;
 mod hooks;
 mod house;
 mod issuing;
