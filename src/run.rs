@@ -25,7 +25,7 @@ use crate::look::OnDisk;
 use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, Unusable, lives_on, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
-use crate::{look, told};
+use crate::{look, told, verify};
 
 pub use target::{Looked, OutOfStep, Reached, no_domain_of};
 
@@ -63,6 +63,7 @@ pub struct Run {
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
     uploading: Semaphore,
+    looking_again: Semaphore,
     /// What targets served when they were last looked at.
     serving: RefCell<BTreeMap<Target, Meanwhile>>,
 }
@@ -88,6 +89,7 @@ impl Run {
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
+            looking_again: Semaphore::new(verify::SIDE_BY_SIDE),
             serving: RefCell::default(),
         })
     }
@@ -456,3 +458,6 @@ fn unknown_account(name: &str) -> aliyun::Error {
         attempts: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,8 @@ impl Run {
         let patience = Instant::now() + PATIENCE;
         let until = self.deadline.map_or(patience, |deadline| patience.min(deadline));
         let wanted = out.cert.leaf().fingerprint;
-        let readback = verify::readback(&out.account, &owned.target, wanted, until);
+        let gate = &self.looking_again;
+        let readback = verify::readback(gate, &out.account, &owned.target, wanted, until);
         let verdict = tokio::select! {
             biased;
             () = self.ground.stop.cancelled() => Verdict::NotYet(out.seen.served.clone()),
