@@ -9,3 +9,4 @@ mod house;
 mod issuing;
 mod keeping_step;
 mod terminal;
+mod two_apis;
