@@ -168,7 +168,6 @@ async fn check(row: &str, cloud: Cloud, targets: usize) {
     let (ends, rate) = walked(&cloud, targets, None).await;
     let uploads = cloud.seen.lock().unwrap().uploads.len();
     let deployed = ends.iter().filter(|end| end.outcome == TargetOutcome::Deployed).count();
-    println!("{row}: {rate:.2} uploads a second");
     assert_eq!((deployed, uploads), (targets, targets), "{row}");
     assert!(rate >= 9.4, "{row}: {rate:.2} uploads a second");
 }

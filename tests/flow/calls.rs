@@ -164,10 +164,9 @@ impl World {
     }
 
     async fn make(&self, which: Which, time: Duration) -> Result<(), aliyun::Error> {
-        let api = match which {
-            Which::Successor => CdnApi::SetCdnDomainSslCertificate,
-            _ => CdnApi::SetDomainServerCertificate,
-        };
+        let first = CdnApi::SetDomainServerCertificate;
+        let is_successor = which == Which::Successor;
+        let api = if is_successor { CdnApi::SetCdnDomainSslCertificate } else { first };
         let account = self.account(api, time);
         let record = self.cloud.records(ZONE)[0].id.clone();
         match which {
