@@ -17,9 +17,6 @@ use crate::plan::{Asked, LineageSeen, TargetOutcome};
 use crate::report::TargetEnd;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Of more targets a store remembers what they took, under their locks; each costs a dozen milliseconds of the disk.
-const WITH_A_STORE: usize = 300;
-
 /// A cloud whose answers take a while, and which shows an upload after a while.
 #[derive(Clone)]
 struct Cloud {
@@ -106,51 +103,42 @@ fn number(domain: &str) -> usize {
     domain.split('.').next().unwrap().trim_start_matches('d').parse().unwrap()
 }
 
-fn run(cloud: &Cloud, store: &Path) -> Run {
+fn run(cloud: &Cloud, store: Option<Store>) -> Run {
     let env =
         [("ALIBABA_CLOUD_ACCESS_KEY_ID", "AKID"), ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "s3cret")];
     let clock = Clock::new(|| "2026-03-01T00:00:00Z".parse().unwrap());
     let (env, say) = (Env::from_iter(env), Say::nothing());
     let ground = Ground { clock, env, stop: Default::default(), say, width: 80 };
-    let config = Config { trust: Trust::Any, ..Config::without_file(store.to_owned()) };
-    let store = Store::open(store).unwrap();
-    let mut run = Run::new(config, Some(store), ground).unwrap();
+    let config = Config { trust: Trust::Any, ..Config::without_file(PathBuf::new()) };
+    let mut run = Run::new(config, store, ground).unwrap();
     run.http = cloud.http();
     // Its file has the time of the machine, which does not stand still.
     run.pace_folders.clear();
     run
 }
 
-fn lineages(targets: usize, of_each: usize) -> Vec<(Lineage, OnDisk)> {
+fn store() -> (tempfile::TempDir, Store) {
+    let top = tempfile::tempdir().unwrap();
+    let store = Store::open(&top.path().join("s")).unwrap();
+    (top, store)
+}
+
+fn lineage(targets: usize) -> (Lineage, OnDisk) {
     let cert = Make::new(&["*.example.test"]).cert();
     let target = |number: usize| {
         let domain = CdnDomain::read(&format!("d{number}.example.test")).unwrap();
         Owned::plain(Target { aliyun: "default".to_owned(), domain })
     };
-    let all: Vec<Owned> = (0..targets).map(target).collect();
-    let lineage = |(at, targets): (usize, &[Owned])| {
-        let name = format!("lineage-{at}");
-        let lineage =
-            Lineage { name, names: Vec::new(), origin: Origin::Given, targets: targets.to_vec() };
-        let seen = LineageSeen { leaf: Some(cert.leaf().clone()), ..LineageSeen::default() };
-        (lineage, OnDisk { seen, cert: Some(cert.clone()), warning: None })
-    };
-    all.chunks(of_each).enumerate().map(lineage).collect()
+    let targets = (0..targets).map(target).collect();
+    let (name, names) = ("a".to_owned(), Vec::new());
+    let lineage = Lineage { name, names, origin: Origin::Given, targets };
+    let seen = LineageSeen { leaf: Some(cert.leaf().clone()), ..LineageSeen::default() };
+    (lineage, OnDisk { seen, cert: Some(cert), warning: None })
 }
 
 /// Uploads onto so many targets: how they ended, and how many uploads came in a second.
-async fn walked(
-    cloud: &Cloud,
-    targets: usize,
-    deadline: Option<Duration>,
-) -> (Vec<TargetEnd>, f64) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut run = run(cloud, &folder.path().join("s"));
-    if targets < WITH_A_STORE {
-        run.store = None;
-    }
-    run.deadline = deadline.map(|deadline| Instant::now() + deadline);
-    let (lineage, disk) = lineages(targets, targets).remove(0);
+async fn walked(run: Run, cloud: &Cloud, targets: usize) -> (Vec<TargetEnd>, f64) {
+    let (lineage, disk) = lineage(targets);
     let ends =
         crate::walk_targets(&run, &lineage, &disk, &Asked::default(), Place::default()).await;
     let seen = cloud.seen.lock().unwrap();
@@ -163,9 +151,10 @@ async fn walked(
     (ends, f64::from(count) / took.as_secs_f64())
 }
 
-/// So many targets: all are deployed and proved, each by one upload, and no slower.
-async fn check(row: &str, cloud: Cloud, targets: usize) {
-    let (ends, rate) = walked(&cloud, targets, None).await;
+/// 300 targets: all are deployed and proved, each by one upload, and no slower.
+async fn check(row: &str, cloud: Cloud, store: Option<Store>) {
+    let (targets, run) = (300, run(&cloud, store));
+    let (ends, rate) = walked(run, &cloud, targets).await;
     let uploads = cloud.seen.lock().unwrap().uploads.len();
     let deployed = ends.iter().filter(|end| end.outcome == TargetOutcome::Deployed).count();
     assert_eq!((deployed, uploads), (targets, targets), "{row}");
@@ -174,14 +163,15 @@ async fn check(row: &str, cloud: Cloud, targets: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn uploads_as_fast_as_the_pace_allows() {
-    check("with a store", Cloud::new(20), 300).await;
-    check("at once", Cloud::new(0), 299).await;
-    check("a cloud far off", Cloud::new(1000), 299).await;
-    check("a cloud that thinks for six seconds", Cloud::new(3000), 299).await;
+    let (_top, store) = store();
+    check("with a store, its locks and its journal", Cloud::new(20), Some(store)).await;
+    check("at once", Cloud::new(0), None).await;
+    check("a cloud far off", Cloud::new(1000), None).await;
+    check("a cloud that thinks for six seconds", Cloud::new(3000), None).await;
     let lagging = |seconds| Cloud { lag: Duration::from_secs(seconds), ..Cloud::new(20) };
-    check("shown after ten seconds", lagging(10), 299).await;
-    check("shown after half a minute", lagging(30), 299).await;
-    check("shown after three quarters of a minute", lagging(45), 299).await;
+    check("shown after ten seconds", lagging(10), None).await;
+    check("shown after half a minute", lagging(30), None).await;
+    check("shown after three quarters of a minute", lagging(45), None).await;
 }
 
 /// What is being configured waits outside of the gate, of the locks, and of the pace.
@@ -189,7 +179,10 @@ async fn uploads_as_fast_as_the_pace_allows() {
 async fn busy_domains_hold_back_no_other() {
     let cloud = Cloud { busy: 100, ..Cloud::new(20) };
     let begun = Instant::now();
-    let (ends, _) = walked(&cloud, 120, Some(Duration::from_secs(40))).await;
+    let (_top, store) = store();
+    let mut run = run(&cloud, Some(store));
+    run.deadline = Some(begun + Duration::from_secs(40));
+    let (ends, _) = walked(run, &cloud, 120).await;
     let deployed = ends.iter().filter(|end| end.outcome == TargetOutcome::Deployed).count();
     let is_left = |end: &&TargetEnd| {
         let error = end.error.as_ref().is_some_and(|error| error.retryable);
@@ -209,7 +202,7 @@ async fn busy_domains_hold_back_no_other() {
 async fn a_domain_that_stays_busy_is_left_to_the_next_run() {
     let cloud = Cloud { busy: 1, ..Cloud::new(20) };
     let begun = Instant::now();
-    let (ends, _) = walked(&cloud, 1, None).await;
+    let (ends, _) = walked(run(&cloud, None), &cloud, 1).await;
     let error = ends[0].error.as_ref().unwrap();
     assert_eq!((ends[0].outcome, error.code.as_str()), (TargetOutcome::Failed, "ServiceBusy"));
     assert!(error.retryable && ends[0].attempts == 11, "{:?}", ends[0]);

@@ -329,3 +329,51 @@ fn records_looked_for() {
 fn records_taken_away() {
     check_all(Which::Delete);
 }
+
+/// A code at a call of the DNS or of a list: the calls that it makes, and what is said (empty: it ends well).
+async fn check_code(which: Which, code: &str, status: u16, calls: usize, says: &str) {
+    let row = format!("{which:?}, {code}");
+    let world = World::new();
+    let fault = Fault::at(which.action()).answer(code, status);
+    world.cloud.fault(if says.is_empty() { fault } else { fault.always() });
+    let ended = world.make(which, TIME).await;
+    assert_eq!(world.actions().len(), calls, "{row}: {ended:?}");
+    let text = ended.as_ref().map_or_else(ToString::to_string, |()| String::new());
+    assert!(text.contains(says) && ended.is_ok() == says.is_empty(), "{row}: {text}");
+    assert!(ended.is_ok() || text.starts_with(code), "{row}: {text}");
+}
+
+#[test]
+#[rustfmt::skip]
+fn codes_of_the_dns_and_of_lists() {
+    use Which::{Add, Delete, Domains, Records, Zones};
+    let zone = "[aliyun.main] is the account that hosts the zone example.test";
+    let rows: Vec<LocalBoxFuture<'_, ()>> = vec![
+        // it is there by another's hand, and is looked for
+        Box::pin(check_code(Add, "DomainRecordDuplicate", 400, 2, "look at example.test")),
+        Box::pin(check_code(Add, "LastOperationNotFinished", 400, 2, "")),
+        Box::pin(check_code(Add, "InternalError", 500, 2, "")),
+        Box::pin(check_code(Add, "Throttling.User", 400, 2, "")),
+        Box::pin(check_code(Add, "InvalidDomainName.NoExist", 400, 1, zone)),
+        Box::pin(check_code(Add, "RecordForbidden.DNSChange", 400, 1, "unlock example.test")),
+        Box::pin(check_code(Add, "Forbidden.RAM", 400, 1, "grant `alidns:AddDomainRecord` on `acs:alidns::*:domain/example.test`")),
+        Box::pin(check_code(Add, "InvalidAccessKeyId.NotFound", 404, 1, "[aliyun.main]")),
+        Box::pin(check_code(Add, "Some.New.Code", 400, 1, "RequestId")),
+        // gone is what was wanted
+        Box::pin(check_code(Delete, "DomainRecordNotBelongToUser", 400, 1, "")),
+        Box::pin(check_code(Delete, "InvalidRR.NoExist", 400, 1, "")),
+        Box::pin(check_code(Delete, "ServiceUnavailable", 503, 2, "")),
+        Box::pin(check_code(Delete, "DomainRecordLocked", 400, 1, "unlock it")),
+        Box::pin(check_code(Delete, "NoPermission", 403, 1, "grant `alidns:DeleteDomainRecord`")),
+        Box::pin(check_code(Records, "Rejected.Throttling", 400, 2, "")),
+        Box::pin(check_code(Records, "InvalidDomainName.NoExist", 400, 1, zone)),
+        Box::pin(check_code(Records, "Forbidden.RAM", 403, 1, "grant `alidns:DescribeSubDomainRecords`")),
+        Box::pin(check_code(Zones, "SignatureNonceUsed", 400, 2, "")),
+        Box::pin(check_code(Zones, "Forbidden.RAM", 403, 1, "grant `alidns:DescribeDomains` on `*`")),
+        Box::pin(check_code(Domains, "InternalError", 500, 2, "")),
+        Box::pin(check_code(Domains, "Forbidden.RAM", 403, 1, "grant `cdn:DescribeUserDomains` on `acs:cdn:*:*:domain/*`")),
+        Box::pin(check_code(Domains, "CdnServiceNotFound", 403, 1, "cdn.ap-southeast-1.aliyuncs.com")),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(join_all(rows));
+}
