@@ -1,5 +1,6 @@
 //! A signed call to Alibaba Cloud: request in, typed answer out, or an [`Error`] of a kind, with the cloud's code and RequestId.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,21 +24,24 @@ mod pace;
 mod pages;
 mod retry;
 mod sign;
+mod upload;
 
-pub use cdn::{Accepted, DomainCertificate, Upload, UserDomain, cert_name};
+pub use cdn::{DomainCertificate, UserDomain};
 pub use credentials::{Found, Identity, PassedOver};
 pub use dns::{DnsRecord, Zone};
 pub use error::{Error, Kind};
+pub use retry::Effort;
+pub use upload::{Accepted, Upload, cert_name};
 
-use crate::config;
+use crate::config::{self, CdnApi};
 use crate::ground::Ground;
 use crate::http::{self, Http};
 use crate::secret::Redactor;
 use api::{Api, Limit, Product};
 use credentials::{Credentials, Keyring, Opened, Setup};
 use error::{About, Failure};
-use pages::{Pages, all_pages, list};
-use retry::{Again, SoFar};
+use pages::{Pages, all_pages, list, text};
+use retry::Again;
 use sign::Stamp;
 
 /// An account of Alibaba Cloud. Clones share its pace, its clock's correction and its credentials, which are read at
@@ -51,8 +55,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account `[aliyun.NAME]`. `base` is where relative names of its files start, `locks` the folder in which all
-    /// runs of this machine share the pace of an AccessKey (none: this run keeps its own).
+    /// The account `[aliyun.NAME]`. `base` is where relative names of its files start, `pace` the folders in the first
+    /// usable of which all runs share the pace of an AccessKey (none: this run keeps its own).
     ///
     /// # Errors
     /// [`Kind::Config`]: an endpoint that is no URL, or http beyond this machine. Nothing is read or asked yet.
@@ -62,7 +66,7 @@ impl Account {
         base: Option<&Path>,
         http: Http,
         ground: &Ground,
-        locks: Option<PathBuf>,
+        pace: Vec<PathBuf>,
     ) -> Result<Self, Error> {
         let cdn = endpoint(name, "cdn_endpoint", &config.cdn_endpoint)?;
         let dns = endpoint(name, "dns_endpoint", &config.dns_endpoint)?;
@@ -74,9 +78,11 @@ impl Account {
             sts: setup.sts_or_usual()?,
             setup,
             uploads: upload_interval(config.calls_per_second),
+            cdn_api: config.cdn_api,
+            successor_first: Cell::new(false),
             http,
             stamp: Stamp::new(ground.clock.clone()),
-            locks,
+            pace,
             keyring: Keyring::default(),
         };
         Ok(Self { inner: Rc::new(inner), deadline: None, stop: ground.stop.clone() })
@@ -136,72 +142,80 @@ impl Account {
 
     /// Calls until it is done, refused, the time is over, or the word to stop comes: that drops the attempt under way, and
     /// the next run looks what came of it. After an attempt that may have had its effect, `done` looks whether it had.
-    async fn insist(&self, call: &Call<'_>, done: impl AsyncFn() -> bool) -> Result<Done, Error> {
+    async fn insist(
+        &self,
+        call: &Call<'_>,
+        effort: &mut Effort,
+        done: impl AsyncFn() -> bool,
+    ) -> Result<Value, Error> {
         if self.stop.is_cancelled() {
             return Err(stopped(Kind::Transport, call.api.action));
         }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(stopped(Kind::UnknownOutcome, call.api.action)),
-            ended = self.call(call, By::Account, done) => ended,
+            ended = self.round(call, By::Account, effort, done) => ended,
         }
     }
 
-    async fn call(
+    /// Calls until it is done or refused, the time is over, or the effort must rest.
+    async fn round(
         &self,
         call: &Call<'_>,
         by: By<'_>,
+        effort: &mut Effort,
         done: impl AsyncFn() -> bool,
-    ) -> Result<Done, Error> {
-        let mut so_far = SoFar::default();
-        let mut attempts = 0;
-        let mut last = None;
-        let mut unsure = false;
+    ) -> Result<Value, Error> {
         loop {
             let opened = self.opened(call, &by).await.map_err(|error| {
-                let over = last.take().filter(|_| error.code == DEADLINE);
-                over.unwrap_or_else(|| error.after(unsure))
+                let over = effort.last().filter(|_| error.code == DEADLINE);
+                over.unwrap_or_else(|| error.after(effort.is_unsure()))
             })?;
             if !self.leave(opened.as_ref(), call).await {
-                return Err(last.unwrap_or_else(|| out_of_time(call.api.action)));
+                return Err(effort.last().unwrap_or_else(|| out_of_time(call.api.action)));
             }
             let begun = Instant::now();
-            attempts += 1;
             let mut failure = match self.attempt(call, &by, opened.as_ref()).await {
                 Ok(value) => {
+                    let attempts = effort.done();
                     tracing::info!(action = call.api.action, call.subject, attempts, "called");
-                    return Ok(Done { value, attempts });
+                    return Ok(value);
                 }
                 Err(failure) => failure,
             };
-            if failure.again == Again::Keys && so_far.keys == 0 {
+            if failure.again == Again::Keys && !effort.has_renewed() {
                 failure = self.with_keys(failure, opened.as_ref()).await;
             }
-            so_far.count(failure.again, begun.elapsed());
             if let Some(opened) = opened.filter(|_| failure.again == Again::Throttled) {
-                opened.pace.slow_down(call.api.action);
+                opened.pace(call.api.product).slow_down(call.api.action).await;
             }
-            unsure |= failure.unsure;
-            if unsure && done().await {
-                return Ok(Done { value: Value::Null, attempts });
+            let error =
+                effort.failed(failure.error, failure.again, failure.unsure, begun.elapsed());
+            if effort.is_unsure() && done().await {
+                return Ok(Value::Null);
             }
-            let error = Error { attempts, ..failure.error.after(unsure) };
-            let code = &error.code;
-            tracing::debug!(action = call.api.action, code, attempts, "an attempt failed");
-            let left = self.left();
-            let Some(wait) = retry::wait_before(failure.again, failure.told, so_far, left, luck())
-            else {
-                return Err(error);
-            };
-            tokio::time::sleep(wait).await;
-            so_far.spend(wait);
-            last = Some(error);
+            let (action, code, attempts) = (call.api.action, &error.code, error.attempts);
+            tracing::debug!(action, code, attempts, "an attempt failed");
+            let wait = effort.wait(failure.again, failure.told, self.left(), luck());
+            match (wait, failure.again) {
+                // Whoever made the call knows what else it holds meanwhile.
+                (None, _) | (Some(_), Again::Slowly) => return Err(error),
+                (Some(wait), _) => tokio::time::sleep(wait).await,
+            }
         }
     }
 
-    /// A call that may be done twice without harm.
-    async fn ask(&self, call: &Call<'_>) -> Result<Done, Error> {
-        self.insist(call, async || false).await
+    /// A call that may be done twice without harm, and holds nothing that others need: it rests here.
+    async fn ask(&self, call: &Call<'_>) -> Result<Value, Error> {
+        let mut effort = Effort::default();
+        loop {
+            let answer = self.insist(call, &mut effort, async || false).await;
+            let Some(rest) = effort.rest() else { return answer };
+            tokio::select! {
+                () = self.stop.cancelled() => return answer,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
     }
 
     /// The account's AccessKey as it may be used now; none for a call on the way to one.
@@ -239,7 +253,7 @@ impl Account {
             Limit::Uploads => self.inner.uploads,
             Limit::PerSecond(documented) => Duration::from_secs(1) * 2 / documented,
         };
-        let leave = opened.pace.leave(call.api.action, interval);
+        let leave = opened.pace(call.api.product).leave(call.api.action, interval);
         match self.deadline {
             Some(deadline) if deadline <= Instant::now() => false,
             Some(deadline) => tokio::time::timeout_at(deadline, leave).await.is_ok(),
@@ -349,10 +363,14 @@ struct Inner {
     dns: Url,
     sts: Url,
     uploads: Duration,
+    cdn_api: CdnApi,
+    /// As `auto` has learned it: the first API is gone, its successor takes the uploads.
+    successor_first: Cell<bool>,
     setup: Setup,
     http: Http,
     stamp: Stamp,
-    locks: Option<PathBuf>,
+    /// Where the pace is shared.
+    pace: Vec<PathBuf>,
     keyring: Keyring,
 }
 
@@ -386,24 +404,8 @@ struct Call<'a> {
     secret: Option<&'a SecretString>,
 }
 
-/// What came of a call. `value` is null where the answer was lost and a look found the effect.
-struct Done {
-    value: Value,
-    attempts: u32,
-}
-
 fn date_of(answer: &http::Answer) -> &str {
     answer.headers.get(DATE).and_then(|date| date.to_str().ok()).unwrap_or_default()
-}
-
-/// A field as text; the cloud writes numbers now as numbers, now as strings. Empty counts as absent.
-fn text(value: &Value, name: &str) -> Option<String> {
-    match value.get(name)? {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
 }
 
 fn endpoint(name: &str, key: &str, text: &str) -> Result<Url, Error> {
@@ -418,6 +420,12 @@ fn endpoint(name: &str, key: &str, text: &str) -> Result<Url, Error> {
         "http" if http::is_loopback(&url) || is_metadata => Ok(url),
         _ => Err(wrong("must be https: keys go there")),
     }
+}
+
+/// Host and port.
+fn authority(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 /// At least 104 ms: the documented limit is ten a second.

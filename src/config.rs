@@ -104,8 +104,21 @@ pub struct Aliyun {
     pub cdn_endpoint: String,
     /// `https://alidns.aliyuncs.com` by default.
     pub dns_endpoint: String,
+    /// Which API takes the uploads.
+    pub cdn_api: CdnApi,
     /// Uploads a second; at most 9.6.
     pub calls_per_second: f64,
+}
+
+/// Which API takes the uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CdnApi {
+    /// `SetDomainServerCertificate`, the default: it replaces a certificate in place.
+    SetDomainServerCertificate,
+    /// `SetCdnDomainSSLCertificate`, its successor.
+    SetCdnDomainSslCertificate,
+    /// `auto`: the first, and its successor where the cloud does not know the first any more.
+    Auto,
 }
 
 /// An AccessKey in a config: the secret is a file of its own.

@@ -2,18 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::aliyun::{self, Accepted, Account, Upload};
+use crate::aliyun::{self, Accepted, Account, Effort, Upload};
 use crate::cert::Cert;
 use crate::journal::{Before, Taken};
 use crate::plan::Owned;
 
-/// The CertName of a target: the config's, else one made of the target, unique in its account whatever hosts share it.
-#[must_use]
-pub fn cert_name(owned: &Owned) -> String {
-    owned.cert_name.clone().unwrap_or_else(|| aliyun::cert_name(&owned.target.domain.api_name))
-}
-
-/// Uploads chain and key by `SetDomainServerCertificate`.
+/// Uploads chain and key. While the cloud configures the domain, `effort` rests and the caller comes again.
 ///
 /// # Errors
 /// What the cloud, or the way to it, answered after all tries that the time allows.
@@ -21,20 +15,28 @@ pub async fn deploy(
     account: &Account,
     cert: &Cert,
     owned: &Owned,
+    effort: &mut Effort,
 ) -> Result<Accepted, aliyun::Error> {
     let upload = Upload {
         api_name: &owned.target.domain.api_name,
         cert_name: &cert_name(owned),
+        fingerprint: cert.leaf().fingerprint,
         chain_pem: &cert.chain_pem(),
         key_pem: &cert.key().traditional_pem(),
     };
-    account.set_domain_server_certificate(&upload).await
+    account.upload(&upload, effort).await
 }
 
 /// What is remembered of an accepted upload.
 #[must_use]
-pub fn taken(owned: &Owned, cert: &Cert, before: Before, at: Timestamp) -> Taken {
+pub fn taken(accepted: &Accepted, cert: &Cert, before: Before, at: Timestamp) -> Taken {
     let fingerprint = cert.leaf().fingerprint;
     let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
-    Taken { fingerprint, at, before, shown: false, cert_name: cert_name(owned) }
+    Taken { fingerprint, at, before, shown: false, cert_name: accepted.cert_name.clone() }
+}
+
+/// The CertName of a target: the config's, else one made of the target, unique in its account whatever hosts share it.
+#[must_use]
+pub fn cert_name(owned: &Owned) -> String {
+    owned.cert_name.clone().unwrap_or_else(|| aliyun::cert_name(&owned.target.domain.api_name))
 }

@@ -58,8 +58,11 @@ impl Http {
     /// [`Error`]: whether the request may have had its effect. `timeout` is for all of it.
     pub async fn send(&self, request: Request, timeout: Duration) -> Result<Answer, Error> {
         #[cfg(test)]
-        if let Some(script) = &self.0.script {
-            return script(&request);
+        if let Some((script, way)) = &self.0.script {
+            tokio::time::sleep(*way).await;
+            let answer = script(&request);
+            tokio::time::sleep(*way).await;
+            return answer;
         }
         let client = if is_loopback(request.url()) { self.direct()? } else { self.client()? };
         send_by(client, request, timeout).await
@@ -72,7 +75,7 @@ impl Http {
     /// As of [`Http::send`].
     pub async fn send_near(&self, request: Request, timeout: Duration) -> Result<Answer, Error> {
         #[cfg(test)]
-        if let Some(script) = &self.0.script {
+        if let Some((script, _way)) = &self.0.script {
             return script(&request);
         }
         let client =
@@ -144,7 +147,7 @@ struct Built {
     direct: OnceLock<Result<Client, Error>>,
     near: OnceLock<Result<Client, Error>>,
     #[cfg(test)]
-    script: Option<Script>,
+    script: Option<(Script, Duration)>,
 }
 
 /// Answers in place of a server, so that time may be paused.
@@ -155,7 +158,12 @@ pub(crate) type Script = Box<dyn Fn(&Request) -> Result<Answer, Error> + Send + 
 impl Http {
     /// Answered by `script`.
     pub(crate) fn scripted(script: Script) -> Self {
-        Self(Arc::new(Built { script: Some(script), ..Built::default() }))
+        Self::scripted_far_off(Duration::ZERO, script)
+    }
+
+    /// Answered by `script`, to which it takes so long, and as long back.
+    pub(crate) fn scripted_far_off(way: Duration, script: Script) -> Self {
+        Self(Arc::new(Built { script: Some((script, way)), ..Built::default() }))
     }
 }
 

@@ -137,6 +137,26 @@ pub struct TargetMemory {
     pub at_edge: Option<Fingerprint>,
 }
 
+/// What is remembered of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccountMemory {
+    /// When `cdn_api = "auto"` found that the cloud does not know SetDomainServerCertificate any more.
+    pub superseded: Option<Timestamp>,
+}
+
+impl AccountMemory {
+    /// Is the successor asked first? After thirty days the first has its chance again: the cloud may have been wrong.
+    #[must_use]
+    pub fn is_superseded(&self, now: Timestamp) -> bool {
+        let age = self.superseded.map(|at| now.duration_since(at));
+        age.is_some_and(|age| !age.is_negative() && age < AGAIN_AFTER)
+    }
+}
+
+/// A call in vain for each run, once a month, costs nothing; and a slip of the cloud does not last.
+const AGAIN_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+
 /// What a hook asked to keep in step. Known by (client, source).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {

@@ -14,8 +14,13 @@
 //!
 //! One failure never stops the next step; the exit status comes last. A failed upload heals on the next run.
 
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 // the way
 pub mod config;
@@ -47,6 +52,7 @@ pub mod doctor;
 
 mod commands;
 
+use aliyun::Effort;
 use cert::Cert;
 use check::Fault;
 use look::OnDisk;
@@ -60,17 +66,26 @@ pub use commands::{Ended, run};
 /// this bounds memory.
 const SIDE_BY_SIDE: usize = 256;
 
+/// A place among those that are walked side by side. With its last clone it is free for the next: a cloud that takes a
+/// minute to show its uploads would else hold back those to come.
+#[derive(Clone, Default)]
+pub(crate) struct Place {
+    _permit: Option<Rc<OwnedSemaphorePermit>>,
+}
+
 /// The whole way for these lineages. Ends come in their order; one failure stops no other.
 pub async fn walk(run: &Run, lineages: &[Lineage], asked: &Asked) -> Ends {
     let wanted: Vec<_> = lineages.iter().filter(|lineage| asked.wants(&lineage.name)).collect();
     let steps: usize = wanted.iter().map(|lineage| 1 + lineage.targets.len()).sum();
     run.ground.say.steps(u64::try_from(steps).unwrap_or(u64::MAX));
-    let walks = wanted.into_iter().map(|lineage| walk_lineage(run, lineage, asked));
+    let walks = wanted
+        .into_iter()
+        .map(|lineage| async move |place: Place| walk_lineage(run, lineage, asked, place).await);
     Ends::together(side_by_side(walks).await)
 }
 
 /// One lineage: look, plan, issue if it is due; then each target.
-async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
+async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked, place: Place) -> Ends {
     let disk = run.disk(lineage).await;
     let pins = disk.seen.memory.pins.clone();
     let plan = plan_certificate(run, lineage, &disk, asked);
@@ -80,7 +95,7 @@ async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
     };
     run.remember(lineage, &pins, &mut disk).await;
     run.ground.say.step_done();
-    let mut targets = walk_targets(run, lineage, &disk, asked).await;
+    let mut targets = walk_targets(run, lineage, &disk, asked, place).await;
     targets.extend(lineage.left_out.iter().map(|one| left_out(lineage, one)));
     run.keep_version(lineage, &disk).await;
     if end.outcome == CertOutcome::Issued {
@@ -119,36 +134,60 @@ async fn issue_lineage(
     }
 }
 
-/// The targets of a lineage, side by side.
+/// The targets of a lineage, side by side. Its own place is free when all of them are reached.
 pub(crate) async fn walk_targets(
     run: &Run,
     lineage: &Lineage,
     disk: &OnDisk,
     asked: &Asked,
+    of_lineage: Place,
 ) -> Vec<TargetEnd> {
-    let walks = lineage.targets.iter().map(|owned| async move {
-        let reached = reach_target(run, lineage, owned, disk, asked);
-        let mut end = match run.in_time(lineage, owned, reached).await {
-            Reached::Ended(end) => *end,
-            // From here on the upload is told whatever happens.
-            Reached::Deployed(out, end) => run.verify(owned, &out, *end).await,
-        };
-        if end.outcome == TargetOutcome::Waiting {
-            end.pinned = plan::pinned(&disk.seen, &owned.target, run.ground.clock.now()).is_some();
+    let walks = lineage.targets.iter().map(move |owned| {
+        let of_lineage = of_lineage.clone();
+        async move |place: Place| {
+            let reached = reach_target(run, lineage, owned, disk, asked);
+            let reached = run.in_time(lineage, owned, reached).await;
+            drop((place, of_lineage));
+            let mut end = match reached {
+                Reached::Ended(end) => *end,
+                // From here on the upload is told whatever happens.
+                Reached::Deployed(out, end) => run.verify(owned, &out, *end).await,
+            };
+            if end.outcome == TargetOutcome::Waiting {
+                let now = run.ground.clock.now();
+                end.pinned = plan::pinned(&disk.seen, &owned.target, now).is_some();
+            }
+            run.ground.say.step_done();
+            end
         }
-        run.ground.say.step_done();
-        end
     });
     side_by_side(walks).await
 }
 
-/// One target: look, plan, check, deploy.
+/// One target: look, plan, check, deploy. While the cloud configures it, gate and lock are free for others, and all is
+/// looked at again before the next try.
 async fn reach_target(
     run: &Run,
     lineage: &Lineage,
     owned: &Owned,
     disk: &OnDisk,
     asked: &Asked,
+) -> Reached {
+    let mut effort = Effort::default();
+    loop {
+        let reached = try_target(run, lineage, owned, disk, asked, &mut effort).await;
+        let Some(rest) = effort.rest() else { return reached };
+        run.rest(owned, &effort, rest).await;
+    }
+}
+
+async fn try_target(
+    run: &Run,
+    lineage: &Lineage,
+    owned: &Owned,
+    disk: &OnDisk,
+    asked: &Asked,
+    effort: &mut Effort,
 ) -> Reached {
     let out = match decide(run, lineage, owned, disk, asked).await {
         Looked::OutOfStep(out) => out,
@@ -170,7 +209,7 @@ async fn reach_target(
             Looked::Settled(end) => return Reached::Ended(end),
         },
     };
-    match run.deploy(lineage, owned, &out).await {
+    match run.deploy(lineage, owned, &out, effort).await {
         Ok(mut end) => {
             end.pinned = out.pinned;
             Reached::Deployed(out, Box::new(end))
@@ -227,11 +266,24 @@ fn left_out(lineage: &Lineage, one: &LeftOut) -> TargetEnd {
     TargetEnd::new(&lineage.name, &owned, TargetOutcome::Skipped, one.why.as_str())
 }
 
-/// All of them at once, up to a limit; a slow one holds back no other. Answers in their order.
-async fn side_by_side<T>(walks: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let numbered = walks.enumerate().map(|(number, walk)| async move { (number, walk.await) });
-    let mut ends: Vec<(usize, T)> =
-        stream::iter(numbered).buffer_unordered(SIDE_BY_SIDE).collect().await;
+/// All of them at once, as far as there are places; a slow one holds back no other. Answers in their order.
+async fn side_by_side<T>(walks: impl Iterator<Item = impl AsyncFnOnce(Place) -> T>) -> Vec<T> {
+    let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+    let mut waiting: VecDeque<_> = walks.enumerate().collect();
+    let (mut under_way, mut ends) = (FuturesUnordered::new(), Vec::with_capacity(waiting.len()));
+    loop {
+        let place = Arc::clone(&places).acquire_owned();
+        tokio::select! {
+            Ok(place) = place, if !waiting.is_empty() => {
+                let place = Place { _permit: Some(Rc::new(place)) };
+                under_way.extend(waiting.pop_front().map(|(number, walk)| async move {
+                    (number, walk(place).await)
+                }));
+            }
+            Some(end) = under_way.next() => ends.push(end),
+            else => break,
+        }
+    }
     ends.sort_by_key(|(number, _)| *number);
     ends.into_iter().map(|(_, end)| end).collect()
 }
@@ -265,18 +317,42 @@ mod tests {
         let others = SIDE_BY_SIDE * 2;
         let (done, all) = (Cell::new(0), tokio::sync::Notify::new());
         let (done, all) = (&done, &all);
-        let walks = (0..=others).map(|number| async move {
-            if number == 0 {
-                all.notified().await;
-            } else {
-                done.set(done.get() + 1);
+        let walks = (0..=others).map(|number| {
+            async move |_place: Place| {
+                if number == 0 {
+                    all.notified().await;
+                } else {
+                    done.set(done.get() + 1);
+                }
+                if done.get() == others {
+                    all.notify_one();
+                }
+                number
             }
-            if done.get() == others {
-                all.notify_one();
-            }
-            number
         });
         let ends = side_by_side(walks).await;
         assert!(ends.into_iter().eq(0..=others), "in their order");
+    }
+
+    /// As many as there are places, all of which wait for one that comes after them.
+    #[tokio::test]
+    async fn a_place_that_is_free_is_for_the_next() {
+        let last = SIDE_BY_SIDE;
+        let (came, under_way) = (Semaphore::new(0), Cell::new(0_usize));
+        let (came, under_way) = (&came, &under_way);
+        let walks = (0..=last).map(|number| {
+            async move |place: Place| {
+                under_way.set(under_way.get() + 1);
+                assert!(under_way.get() <= SIDE_BY_SIDE);
+                tokio::task::yield_now().await;
+                under_way.set(under_way.get() - 1);
+                drop(place);
+                if number == last {
+                    came.add_permits(last);
+                }
+                let _came = came.acquire().await;
+            }
+        });
+        assert_eq!(side_by_side(walks).await.len(), last + 1);
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::config::{Aliyun, Certificate, Config, Provider, Target};
+use crate::config::{
+    Aliyun, CdnApi, Certificate, Config, Deploy, EdgeAt, Provider, Target, Verify,
+};
 
 /// A RAM policy, as the console and `CreatePolicy` take it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,14 +55,22 @@ pub fn policy(config: &Config, claimed: &[Target], account: &str, zones: &[Strin
         (false, false) => zones.iter().map(String::as_str).collect(),
         (false, true) => names.iter().flat_map(|name| possible_zones(name)).collect(),
     };
-    let statement = [cdn(config, claimed, account), records(&zones), lists(&zones)];
+    let statement = [
+        role(config, account),
+        cdn(config, claimed, account),
+        cdn_list(config, account),
+        records(&zones),
+        lists(&zones),
+    ];
     Policy { version: "1", statement: statement.into_iter().flatten().collect() }
 }
 
 /// Uploads, and reading back what is served.
 fn cdn(config: &Config, claimed: &[Target], account: &str) -> Option<Statement> {
     let settings = config.aliyun.get(account)?;
-    let resources: BTreeSet<String> = domains(config, claimed, account)
+    let named = domains(config, claimed, account).map(ToOwned::to_owned);
+    let resources: BTreeSet<String> = named
+        .chain(discovered(config, account))
         .map(|domain| format!("acs:cdn:*:*:domain/{domain}"))
         .collect();
     let reading = ["DescribeDomainCertificateInfo"];
@@ -69,8 +79,29 @@ fn cdn(config: &Config, claimed: &[Target], account: &str) -> Option<Statement> 
 }
 
 /// The API that takes the certificate.
-fn uploads(_settings: &Aliyun) -> &'static [&'static str] {
-    &["SetDomainServerCertificate"]
+fn uploads(settings: &Aliyun) -> &'static [&'static str] {
+    match settings.cdn_api {
+        CdnApi::SetDomainServerCertificate => &["SetDomainServerCertificate"],
+        CdnApi::SetCdnDomainSslCertificate => &["SetCdnDomainSSLCertificate"],
+        CdnApi::Auto => &["SetDomainServerCertificate", "SetCdnDomainSSLCertificate"],
+    }
+}
+
+/// The list of CDN domains, for the edge's CNAME and for what is discovered: RAM cannot narrow a list.
+fn cdn_list(config: &Config, account: &str) -> Option<Statement> {
+    let mut deploys = config.certificates.iter().flat_map(|certificate| &certificate.deploy);
+    let asks = |deploy: &&Deploy| {
+        let is_at_edge = deploy.verify == Verify::Edge(EdgeAt::Cname);
+        deploy.aliyun == account && (is_at_edge || deploy.discover)
+    };
+    let resource = deploys.find(asks).map(|_| "acs:cdn:*:*:domain/*".to_owned());
+    statement(vec!["cdn:DescribeUserDomains".to_owned()], resource.into_iter().collect())
+}
+
+/// Taking on the account's role. This one is for the user whose keys these are; all else is for the role.
+fn role(config: &Config, account: &str) -> Option<Statement> {
+    let role = config.aliyun.get(account)?.role.as_ref()?;
+    statement(vec!["sts:AssumeRole".to_owned()], vec![role.arn.clone()])
 }
 
 fn domains<'a>(
@@ -84,6 +115,19 @@ fn domains<'a>(
         .flat_map(|deploy| &deploy.domains)
         .chain(claimed.iter().filter(move |target| target.aliyun == account).map(|one| &one.domain))
         .map(|domain| domain.api_name.as_str())
+}
+
+/// What may be discovered: what the names of a certificate that we issue cover (RAM's star is not bound to one label);
+/// another client's certificate may cover anything.
+fn discovered(config: &Config, account: &str) -> Vec<String> {
+    let discovers = |certificate: &&Certificate| {
+        certificate.deploy.iter().any(|deploy| deploy.discover && deploy.aliyun == account)
+    };
+    let covered = |certificate: &Certificate| match &certificate.source {
+        Some(_) => vec!["*".to_owned()],
+        None => certificate.domains.clone(),
+    };
+    config.certificates.iter().filter(discovers).flat_map(covered).collect()
 }
 
 /// TXT records: put, taken away by their id, and found again where the answer to a put was lost.

@@ -1,5 +1,6 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
+mod cloud;
 mod domains;
 mod edge;
 mod kept;
@@ -27,7 +28,7 @@ use crate::look::OnDisk;
 use crate::plan::{CertOutcome, Lineage, Origin, Plan, Unusable, lives_on, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
-use crate::{look, told};
+use crate::{look, told, verify};
 
 pub use domains::Domains;
 pub use target::{Looked, OutOfStep, Reached, cloud_error, no_domain_of};
@@ -59,12 +60,15 @@ pub struct Run {
     pub deadline: Option<Instant>,
     /// What people should know at the end.
     pub warnings: RefCell<Vec<String>>,
+    /// Where the pace of an AccessKey is shared with other runs.
+    pace_folders: Vec<PathBuf>,
     http: Http,
     accounts: RefCell<BTreeMap<String, Account>>,
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
     uploading: Semaphore,
     edges: edge::Edges,
+    looking_again: Semaphore,
     /// What targets served when they were last looked at.
     serving: RefCell<BTreeMap<Target, Meanwhile>>,
     /// The CDN domains of accounts, as far as they were asked for.
@@ -86,6 +90,7 @@ impl Run {
     /// The same without a look at `[trust]`, for whoever uploads nothing.
     #[must_use]
     pub fn trusting_all(config: Config, store: Option<Store>, ground: Ground) -> Self {
+        let pace_folders = cloud::pace_folders(&ground.env, store.as_ref(), look::caller());
         Self {
             config,
             store,
@@ -93,12 +98,14 @@ impl Run {
             ground,
             deadline: None,
             warnings: RefCell::default(),
+            pace_folders,
             http: Http::new(),
             accounts: RefCell::default(),
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
             edges: edge::Edges::default(),
+            looking_again: Semaphore::new(verify::SIDE_BY_SIDE),
             serving: RefCell::default(),
             listed: RefCell::default(),
             fingerprints: OnceCell::new(),
@@ -184,10 +191,10 @@ impl Run {
 
     fn open_account(&self, name: &str) -> Result<Account, aliyun::Error> {
         let config = self.config.aliyun.get(name).ok_or_else(|| unknown_account(name))?;
-        let locks = self.store.as_ref().and_then(Store::locks_folder);
+        let pace = self.pace_folders.clone();
         let account =
-            Account::open(name, config, self.base(), self.http.clone(), &self.ground, locks)?;
-        Ok(account.until(self.deadline))
+            Account::open(name, config, self.base(), self.http.clone(), &self.ground, pace)?;
+        Ok(self.recall(account).until(self.deadline))
     }
 
     /// Takes away the TXT values that killed runs left, but for those of orders that will be carried on.
@@ -472,3 +479,6 @@ fn unknown_account(name: &str) -> aliyun::Error {
         attempts: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,7 +172,7 @@ fn shown(path: &Path) -> String {
 /// The format that this code writes. It grows when an older certferry would misread the folder.
 const FORMAT: u32 = 1;
 
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "locks",
     "acme",
     "archive",
@@ -181,5 +181,6 @@ const FOLDERS: [&str; 9] = [
     "journal/lineages",
     "journal/targets",
     "journal/records",
+    "journal/aliyun",
     "claims",
 ];

@@ -4,7 +4,8 @@ pub mod edge;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use crate::aliyun::{self, Account};
 use crate::cert::Fingerprint;
@@ -21,6 +22,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Looks further apart than this would only make the end late.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Looks again that may be under way side by side. They share the pace with the looks before an upload, which must not
+/// queue behind hundreds of them: these make them wait for less than a second.
+pub const SIDE_BY_SIDE: usize = 32;
+
 /// What looking again found.
 #[derive(Debug)]
 pub enum Verdict {
@@ -32,8 +37,9 @@ pub enum Verdict {
     NotYet(Served),
 }
 
-/// Looks at `target` until it shows `wanted` or `until` is over.
+/// Looks at `target` until it shows `wanted` or `until` is over, each time with a permit of `gate`.
 pub async fn readback(
+    gate: &Semaphore,
     account: &Account,
     target: &Target,
     wanted: Fingerprint,
@@ -41,8 +47,14 @@ pub async fn readback(
 ) -> Verdict {
     let account = account.until(Some(until));
     let mut pause = FIRST_PAUSE;
+    let mut last = Served::Unknown("there was no time to look".to_owned());
     loop {
-        let served = match look::served(&account, target).await {
+        let Ok(permit) = timeout_at(until, gate.acquire()).await else {
+            return Verdict::NotYet(last);
+        };
+        let looked = look::served(&account, target).await;
+        drop(permit);
+        let served = match looked {
             (Served::Leaf(leaf), _) if leaf.fingerprint == wanted => {
                 return Verdict::Proved;
             }
@@ -54,6 +66,7 @@ pub async fn readback(
         if Instant::now() + pause >= until {
             return Verdict::NotYet(served);
         }
+        last = served;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

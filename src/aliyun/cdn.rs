@@ -1,36 +1,10 @@
 //! The calls of the CDN (API version 2018-05-10).
 
 use base64::Engine;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::time::{Duration, Instant};
 
-use super::{
-    Account, Api, Call, Error, Limit, Pages, Product, READ_TIME, UPLOAD_TIME, all_pages, list, text,
-};
-
-/// A certificate and its key, on the way to a CDN domain.
-#[derive(Clone, Copy, Debug)]
-pub struct Upload<'a> {
-    /// The CDN domain as the API names it: `.example.com` for `*.example.com`.
-    pub api_name: &'a str,
-    /// The certificate's name in the account; see [`cert_name`].
-    pub cert_name: &'a str,
-    /// The chain, PEM, leaf first.
-    pub chain_pem: &'a str,
-    /// The key, PEM, PKCS#1 or SEC1.
-    pub key_pem: &'a SecretString,
-}
-
-/// The cloud took an upload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// Its RequestId. Empty where the answer was lost, and a look showed that the upload had its effect.
-    pub request_id: String,
-    /// How often it was sent.
-    pub attempts: u32,
-}
+use super::{Account, Api, Call, Error, Limit, Pages, Product, READ_TIME, all_pages, list, text};
 
 /// What a CDN domain serves (DescribeDomainCertificateInfo).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,52 +26,7 @@ pub struct UserDomain {
     pub status: String,
 }
 
-/// The name that a certificate gets in the account: made of the target, so that it is unique there and an upload
-/// replaces the one before. `cf-`, the domain with dots and star made plain, `-`, and 8 hex digits of its SHA-256; at
-/// most 63 of `[A-Za-z0-9._-]` (the least of the documented limits).
-#[must_use]
-pub fn cert_name(api_name: &str) -> String {
-    let plain = |letter: char| match letter {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => letter,
-        _ => '-',
-    };
-    let readable: String =
-        api_name.trim_start_matches(['*', '.']).chars().map(plain).take(READABLE).collect();
-    let digest = Sha256::digest(api_name.as_bytes());
-    let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("cf-{readable}-{hex}")
-}
-
 impl Account {
-    /// Uploads a certificate onto a CDN domain and switches HTTPS on (SetDomainServerCertificate, `CertType=upload`,
-    /// `ForceSet=1`). Doing it twice is doing it once; when an answer is lost, a look comes before a second time.
-    ///
-    /// # Errors
-    /// [`Error`], after the retries that its kind allows.
-    pub async fn set_domain_server_certificate(
-        &self,
-        upload: &Upload<'_>,
-    ) -> Result<Accepted, Error> {
-        let params = [
-            ("DomainName", upload.api_name),
-            ("ServerCertificateStatus", "on"),
-            ("CertType", "upload"),
-            ("CertName", upload.cert_name),
-            ("ServerCertificate", upload.chain_pem),
-            ("PrivateKey", upload.key_pem.expose_secret()),
-            ("ForceSet", "1"),
-        ];
-        let call = Call {
-            api: &SET_DOMAIN_SERVER_CERTIFICATE,
-            params: &params,
-            subject: upload.api_name,
-            secret: Some(upload.key_pem),
-        };
-        let done = self.insist(&call, async || self.serves(upload).await).await?;
-        let request_id = text(&done.value, "RequestId").unwrap_or_default();
-        Ok(Accepted { request_id, attempts: done.attempts })
-    }
-
     /// What the CDN domain serves; none: the cloud knows of nothing.
     ///
     /// # Errors
@@ -112,7 +41,7 @@ impl Account {
             subject: api_name,
             secret: None,
         };
-        let answer = self.ask(&call).await?.value;
+        let answer = self.ask(&call).await?;
         Ok(list(&answer, "CertInfos", "CertInfo").first().map(DomainCertificate::of))
     }
 
@@ -132,16 +61,16 @@ impl Account {
         Ok(domains.iter().filter_map(UserDomain::of).collect())
     }
 
-    /// Did an upload whose answer was lost have its effect? If nobody can tell, it had not.
-    async fn serves(&self, upload: &Upload<'_>) -> bool {
+    /// Does the domain serve this chain's leaf? If nobody can tell, it does not. A short look: it comes between two
+    /// attempts of an upload.
+    pub(super) async fn serves(&self, api_name: &str, chain_pem: &str) -> bool {
         let soon = Instant::now() + LOOK;
         let account = self.until(Some(self.deadline.map_or(soon, |deadline| deadline.min(soon))));
-        let Ok(Some(served)) = account.describe_domain_certificate_info(upload.api_name).await
-        else {
+        let Ok(Some(served)) = account.describe_domain_certificate_info(api_name).await else {
             return false;
         };
         let leaf = served.certificate_pem.as_deref().and_then(leaf_der);
-        served.status_on && leaf.is_some() && leaf == leaf_der(upload.chain_pem)
+        served.status_on && leaf.is_some() && leaf == leaf_der(chain_pem)
     }
 }
 
@@ -174,18 +103,9 @@ fn leaf_der(pem: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(body).ok()
 }
 
-/// 63, less `cf-`, a dash and 8 digits.
-const READABLE: usize = 51;
 /// A look after a lost answer: longer, and a second upload is the better use of the time.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Documented: 10 calls a second and user.
-static SET_DOMAIN_SERVER_CERTIFICATE: Api = Api {
-    product: Product::Cdn,
-    action: "SetDomainServerCertificate",
-    limit: Limit::Uploads,
-    timeout: UPLOAD_TIME,
-};
 static DESCRIBE_DOMAIN_CERTIFICATE_INFO: Api = Api {
     product: Product::Cdn,
     action: "DescribeDomainCertificateInfo",

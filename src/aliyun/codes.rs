@@ -161,7 +161,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     // the gateway: what we asked for
     lasting(
-        "InvalidApi.NotFound",
+        "InvalidApi*",
         Kind::NoSuchApi,
         "the cloud does not know this call (any more)",
         ENDPOINT,
@@ -172,6 +172,7 @@ pub(super) const ROWS: &[Row] = &[
         "the cloud does not know this call (any more)",
         ENDPOINT,
     ),
+    lasting("*Deprecated*", Kind::NoSuchApi, "the cloud has given up this call", ENDPOINT),
     lasting(
         "InvalidVersion*",
         Kind::NoSuchApi,

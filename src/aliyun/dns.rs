@@ -54,7 +54,7 @@ impl Account {
         let params = [("DomainName", zone), ("RR", rr), ("Type", "TXT"), ("Value", value)];
         let call = Call { api: &ADD_DOMAIN_RECORD, params: &params, subject: zone, secret: None };
         let answer = match self.ask(&call).await {
-            Ok(done) => done.value,
+            Ok(answer) => answer,
             Err(error) if error.code == "DomainRecordDuplicate" => {
                 return self.find_record(zone, rr, value, error).await;
             }

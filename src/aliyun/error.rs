@@ -303,10 +303,20 @@ fn by_status(status: u16) -> (Kind, Again) {
     }
 }
 
-/// The cloud's own word on when to come back: positive milliseconds (official SDKs).
+/// The cloud's own word on when to come back: positive milliseconds (official SDKs). Else what stands between says so:
+/// seconds, or a time by the clock that answered (RFC 9110, 10.2.3).
 fn told(answer: &Answer) -> Option<Duration> {
-    let value = answer.headers.get("x-acs-retry-after")?.to_str().ok()?;
-    value.trim().parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+    let field = |name| answer.headers.get(name)?.to_str().ok().map(str::trim);
+    if let Some(value) = field("x-acs-retry-after") {
+        return value.parse().ok().filter(|ms| *ms > 0).map(Duration::from_millis);
+    }
+    let value = field("retry-after")?;
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds)).filter(|wait| !wait.is_zero());
+    }
+    let time = |text| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp());
+    let wait = time(value)?.duration_since(time(field("date")?)?);
+    Duration::try_from(wait).ok().filter(|wait| !wait.is_zero())
 }
 
 /// Whose fault a signature is: the same string signed by both means another secret, else we built it wrongly.

@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,14 +15,16 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// The pace of an AccessKey. Each action of the API has a lane of its own, as the documented limits have.
+/// The pace of an AccessKey at an endpoint. Each action of the API has a lane of its own, as the documented limits have.
 pub(super) struct Pace {
+    endpoint: String,
     lanes: RefCell<BTreeMap<&'static str, Rc<Mutex<Lane>>>>,
     /// Slower until then: here, since a lane is locked by the one who waits in it.
     slow: RefCell<BTreeMap<&'static str, Duration>>,
-    file: Option<PathBuf>,
-    /// Someone hangs with the file's lock in its hand: this run goes on without the file.
-    is_stuck: Cell<bool>,
+    /// Where it is shared: the first that can be used.
+    files: Vec<PathBuf>,
+    /// So many of the files could not be used; all of them: the pace is this run's own.
+    unusable: Cell<usize>,
     ticks: Ticks,
 }
 
@@ -36,24 +38,28 @@ struct Lane {
     slow: Duration,
 }
 
+/// All lanes of a file, by endpoint and action.
+type Lanes = BTreeMap<String, Lane>;
+
 impl Pace {
-    /// The pace of this AccessKey; shared with other runs by a file in `locks`, if there is such a folder.
-    pub(super) fn new(access_key_id: &str, locks: Option<&Path>) -> Self {
+    /// The pace of `id` (an AccessKey, or what stands for it) at `endpoint` (host and port), shared with other runs by a
+    /// file in the first of `folders` that can be used; without one it is this run's own.
+    pub(super) fn new(id: &str, endpoint: &str, folders: &[PathBuf]) -> Self {
         let start = tokio::time::Instant::now();
-        let ticks: Ticks = match locks {
-            Some(_) => Arc::new(since_boot),
-            None => Arc::new(move || start.elapsed()),
+        let ticks: Ticks = match folders {
+            [] => Arc::new(move || start.elapsed()),
+            [_, ..] => Arc::new(since_boot),
         };
-        Self::ticking(access_key_id, locks, ticks)
+        Self::ticking(id, endpoint, folders, ticks)
     }
 
-    fn ticking(access_key_id: &str, locks: Option<&Path>, ticks: Ticks) -> Self {
-        let file = locks.map(|locks| locks.join(file_name(access_key_id)));
+    fn ticking(id: &str, endpoint: &str, folders: &[PathBuf], ticks: Ticks) -> Self {
         Self {
+            endpoint: endpoint.to_owned(),
             lanes: RefCell::default(),
             slow: RefCell::default(),
-            file,
-            is_stuck: Cell::new(false),
+            files: folders.iter().map(|folder| folder.join(file_name(id))).collect(),
+            unusable: Cell::new(0),
             ticks,
         }
     }
@@ -71,9 +77,11 @@ impl Pace {
         }
     }
 
-    /// The cloud said that we are too fast: half the pace for a minute.
-    pub(super) fn slow_down(&self, action: &'static str) {
-        self.slow.borrow_mut().insert(action, (self.ticks)() + SLOW);
+    /// The cloud said that we are too fast: half the pace for a minute, for all runs.
+    pub(super) async fn slow_down(&self, action: &'static str) {
+        let until = (self.ticks)() + SLOW;
+        self.slow.borrow_mut().insert(action, until);
+        self.shared(action, move |lane, _| lane.slow = lane.slow.max(until)).await;
     }
 
     /// Takes the slot of now, or says how long to wait. The file is asked only when this process would go.
@@ -84,38 +92,56 @@ impl Pace {
         if !wait.is_zero() {
             return wait;
         }
-        let Some(file) = self.file.as_ref().filter(|_| !self.is_stuck.get()) else {
-            *lane = tried;
-            return wait;
+        let slow = lane.slow;
+        let claim = move |theirs: &mut Lane, now| {
+            theirs.slow = theirs.slow.max(slow);
+            (theirs.claim(now, interval), *theirs)
         };
-        match self.claim_shared(file, action, *lane, interval).await {
-            Ok((wait, seen)) => {
+        match self.shared(action, claim).await {
+            Some((wait, seen)) => {
                 *lane = seen;
                 wait
             }
-            Err(error) => {
-                self.is_stuck.set(error.kind() == ErrorKind::WouldBlock);
-                tracing::debug!(?file, %error, "the pace is not shared with other runs");
-                // The pace is this process' own then: better than no upload.
-                lane.claim((self.ticks)(), interval)
+            // The pace is this process' own then: better than no upload. Asking may have taken a while.
+            None => lane.claim((self.ticks)(), interval),
+        }
+    }
+
+    /// Changes the lane that all runs share; none: nothing is shared.
+    async fn shared<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&mut Lane, Duration) -> T + Clone + Send + 'static,
+    ) -> Option<T> {
+        loop {
+            let number = self.unusable.get();
+            let file = self.files.get(number)?;
+            match self.change_file(file, action, change.clone()).await {
+                Ok(changed) => return Some(changed),
+                Err(error) => {
+                    tracing::debug!(?file, %error, "the pace cannot be shared by this file");
+                    // Someone hangs with the lock in its hand: all runs are held up there, so no other file is shared.
+                    let is_stuck = error.kind() == ErrorKind::WouldBlock;
+                    let next = if is_stuck { self.files.len() } else { number + 1 };
+                    self.unusable.set(self.unusable.get().max(next));
+                }
             }
         }
     }
 
     /// Waits for other runs, each of which needs a moment, but not for ever.
-    async fn claim_shared(
+    async fn change_file<T: Send + 'static>(
         &self,
         file: &Path,
         action: &'static str,
-        ours: Lane,
-        interval: Duration,
-    ) -> io::Result<(Duration, Lane)> {
+        change: impl FnOnce(&mut Lane, Duration) -> T + Clone + Send + 'static,
+    ) -> io::Result<T> {
+        let lane = format!("{}/{action}", self.endpoint);
         for _ in 0..LOCK_TRIES {
-            let (file, ticks) = (file.to_owned(), Arc::clone(&self.ticks));
-            let claimed =
-                spawn_blocking(move || claim_in_file(&file, action, ours, &ticks, interval))
-                    .await?;
-            match claimed {
+            let (file, lane, ticks) = (file.to_owned(), lane.clone(), Arc::clone(&self.ticks));
+            let change = change.clone();
+            let changed = spawn_blocking(move || change_lane(&file, &lane, &ticks, change)).await?;
+            match changed {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(LOCK_PAUSE).await,
                 done => return done,
             }
@@ -142,36 +168,48 @@ impl Lane {
     }
 }
 
-/// The lane's slot among all processes. The lock is held for a read and a write; it goes with the file's closing. While
+/// Changes a lane among all processes. The lock is held for a read and a write; it goes with the file's closing. While
 /// another has it: `WouldBlock`.
-fn claim_in_file(
+fn change_lane<T>(
     path: &Path,
-    action: &str,
-    ours: Lane,
+    name: &str,
     ticks: &Ticks,
-    interval: Duration,
-) -> io::Result<(Duration, Lane)> {
+    change: impl FnOnce(&mut Lane, Duration) -> T,
+) -> io::Result<T> {
     let mut file = open(path)?;
     file.try_lock()?;
     let mut text = String::new();
     // what is no text is as good as nothing: the next write makes it sound
     let readable = Read::by_ref(&mut file).take(LARGEST).read_to_string(&mut text).is_ok();
-    let mut lanes = if readable { read_lanes(&text) } else { BTreeMap::new() };
+    let mut lanes = if readable { read_lanes(&text) } else { Lanes::new() };
     let now = ticks();
-    let theirs = lanes.get(action).copied().unwrap_or_default().sound(now);
-    let mut lane = Lane { next: theirs.next, slow: theirs.slow.max(ours.slow) };
-    let wait = lane.claim(now, interval);
-    if wait.is_zero() {
-        lanes.insert(action.to_owned(), lane);
+    lanes.values_mut().for_each(|lane| *lane = lane.sound(now));
+    let mut lane = lanes.get(name).copied().unwrap_or_default();
+    let before = lane;
+    let changed = change(&mut lane, now);
+    if lane != before {
+        lanes.insert(name.to_owned(), lane);
+        // what is over holds back nobody
+        lanes.retain(|_, lane| lane.next > now || lane.slow > now);
         file.rewind()?;
         file.set_len(0)?;
         file.write_all(write_lanes(&lanes).as_bytes())?;
     }
-    Ok((wait, lane))
+    Ok(changed)
 }
 
-/// A pipe in its place must not hang us, nor a link lead us elsewhere.
+/// The file, in a folder that is made if need be. Nothing of somebody else's is trusted: another's file would be
+/// another's pace. A pipe in its place must not hang us, nor a link lead us elsewhere.
 fn open(path: &Path) -> io::Result<File> {
+    let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let facts = std::fs::symlink_metadata(folder)?;
+    if !facts.is_dir() || !is_ours(&facts) {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let file = OpenOptions::new()
         .read(true)
@@ -181,11 +219,18 @@ fn open(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(flags.bits().cast_signed())
         .open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
+    let facts = file.metadata()?;
+    if facts.is_file() && is_ours(&facts) { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
 }
 
-/// A line for each action: its name, when the next may leave, until when it is slow; microseconds since boot.
-fn read_lanes(text: &str) -> BTreeMap<String, Lane> {
+/// Nobody but us, and root, may change it.
+fn is_ours(facts: &Metadata) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    (facts.uid() == us || facts.uid() == 0) && facts.mode() & 0o022 == 0
+}
+
+/// A line for each lane: endpoint and action, when the next may leave, until when it is slow; microseconds since boot.
+fn read_lanes(text: &str) -> Lanes {
     let lane = |line: &str| {
         let mut words = line.split(' ');
         let action = words.next()?.to_owned();
@@ -195,7 +240,7 @@ fn read_lanes(text: &str) -> BTreeMap<String, Lane> {
     text.lines().filter_map(lane).collect()
 }
 
-fn write_lanes(lanes: &BTreeMap<String, Lane>) -> String {
+fn write_lanes(lanes: &Lanes) -> String {
     let line = |(action, lane): (&String, &Lane)| {
         format!("{action} {} {}\n", lane.next.as_micros(), lane.slow.as_micros())
     };
@@ -209,8 +254,8 @@ fn since_boot() -> Duration {
 }
 
 /// The AccessKey ID is no secret, but no business of a folder's listing either.
-fn file_name(access_key_id: &str) -> String {
-    let digest = Sha256::digest(access_key_id.as_bytes());
+fn file_name(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
     let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("pace-{hex}.lock")
 }
@@ -219,10 +264,11 @@ fn file_name(access_key_id: &str) -> String {
 const SLOW: Duration = Duration::from_secs(60);
 /// Twice a call a minute, which is the slowest pace that can be configured: a throttled lane waits twice its interval.
 const FARTHEST: Duration = Duration::from_secs(120);
-/// The lock is held for microseconds; a disk that stalls for a second is worse than a pace of our own.
-const LOCK_TRIES: u32 = 100;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// Eight actions of 80 bytes are below a kilobyte.
+/// The lock is held for microseconds; a disk that stalls for a second is worse than a pace of our own. A longer pause
+/// would be felt: an upload leaves every 104 ms.
+const LOCK_TRIES: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
+/// Eight actions of 80 bytes at each of two endpoints are little over a kilobyte.
 const LARGEST: u64 = 16 * 1024;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Lists of the API, which come in pages.
+//! What is read of an answer: its fields, and lists that come in pages.
 
 use serde_json::Value;
 
-use super::{Account, Api, Call, Error, text};
+use super::{Account, Api, Call, Error};
 
 /// A list that comes in pages.
 pub(super) struct Pages<'a> {
@@ -12,15 +12,6 @@ pub(super) struct Pages<'a> {
     pub(super) size: usize,
     pub(super) outer: &'static str,
     pub(super) inner: &'static str,
-}
-
-/// A list of the API: `outer` holds `inner`, which holds the items.
-pub(super) fn list<'a>(value: &'a Value, outer: &str, inner: &str) -> &'a [Value] {
-    value
-        .get(outer)
-        .and_then(|outer| outer.get(inner))
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
 }
 
 /// All items of a list that comes in pages. It ends where TotalCount is reached, or with a page that is not full.
@@ -35,7 +26,7 @@ pub(super) async fn all_pages(
         let page = page.to_string();
         let params = [params, &[("PageNumber", &page), ("PageSize", &size)]].concat();
         let call = Call { api: pages.api, params: &params, subject: pages.subject, secret: None };
-        let answer = account.ask(&call).await?.value;
+        let answer = account.ask(&call).await?;
         let found = list(&answer, pages.outer, pages.inner);
         items.extend_from_slice(found);
         let full = number(&answer, "PageSize").unwrap_or(pages.size).min(pages.size);
@@ -48,8 +39,27 @@ pub(super) async fn all_pages(
     Ok(items)
 }
 
+/// A field as text; the cloud writes numbers now as numbers, now as strings. Empty counts as absent.
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
+    match value.get(name)? {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 fn number(value: &Value, name: &str) -> Option<usize> {
     text(value, name)?.parse().ok()
+}
+
+/// A list of the API: `outer` holds `inner`, which holds the items.
+pub(super) fn list<'a>(value: &'a Value, outer: &str, inner: &str) -> &'a [Value] {
+    value
+        .get(outer)
+        .and_then(|outer| outer.get(inner))
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// 500 to a page: half a million domains. A server that never ends its list must not keep us.

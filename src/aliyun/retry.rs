@@ -2,6 +2,89 @@
 
 use std::time::Duration;
 
+use super::error::Error;
+
+/// What a call has gone through, over all its rounds. Between two of them it rests: the domain is being configured, which
+/// takes minutes, and nothing that others need is held meanwhile.
+#[derive(Debug, Default)]
+pub struct Effort {
+    so_far: SoFar,
+    attempts: u32,
+    unsure: bool,
+    rest: Option<Duration>,
+    last: Option<Error>,
+}
+
+impl Effort {
+    /// How long to rest before the next round; none: there is no next round.
+    pub fn rest(&mut self) -> Option<Duration> {
+        self.rest.take()
+    }
+
+    /// Is there another round after a rest?
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// How often the call was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// May an attempt have had its effect, though it failed?
+    pub(super) fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    /// Was the AccessKey renewed for it?
+    pub(super) fn has_renewed(&self) -> bool {
+        self.so_far.keys > 0
+    }
+
+    /// The last error, where the time ends before another attempt.
+    pub(super) fn last(&self) -> Option<Error> {
+        self.last.clone()
+    }
+
+    /// An attempt was answered well: how many there were.
+    pub(super) fn done(&mut self) -> u32 {
+        self.attempts += 1;
+        self.attempts
+    }
+
+    /// An attempt failed, after so long; its error, in the light of those before.
+    pub(super) fn failed(
+        &mut self,
+        error: Error,
+        again: Again,
+        unsure: bool,
+        took: Duration,
+    ) -> Error {
+        self.attempts += 1;
+        self.unsure |= unsure;
+        self.so_far.count(again, took);
+        let error = Error { attempts: self.attempts, ..error.after(self.unsure) };
+        self.last = Some(error.clone());
+        error
+    }
+
+    /// How long to wait now, which is counted as spent; none: it is not tried again.
+    pub(super) fn wait(
+        &mut self,
+        again: Again,
+        told: Option<Duration>,
+        left: Option<Duration>,
+        luck: f64,
+    ) -> Option<Duration> {
+        let wait = wait_before(again, told, self.so_far, left, luck)?;
+        self.so_far.spend(wait);
+        self.rest = (again == Again::Slowly).then_some(wait);
+        Some(wait)
+    }
+}
+
 /// How a failed attempt may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {

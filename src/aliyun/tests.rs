@@ -53,6 +53,17 @@ impl Cloud {
         open("http://127.0.0.1:1", http)
     }
 
+    /// The same, with uploads by this API.
+    pub(super) fn account_by(
+        &self,
+        cdn_api: CdnApi,
+        script: impl Fn(&BTreeMap<String, String>, usize) -> Said + Send + Sync + 'static,
+    ) -> Account {
+        let mut account = self.account(script);
+        Rc::get_mut(&mut account.inner).unwrap().cdn_api = cdn_api;
+        account
+    }
+
     pub(super) fn forms(&self) -> Vec<BTreeMap<String, String>> {
         self.forms.lock().unwrap().clone()
     }
@@ -92,6 +103,7 @@ fn settings(endpoint: &str) -> config::Aliyun {
         dns_endpoint: endpoint.into(),
         sts_endpoint: Some(endpoint.into()),
         metadata_endpoint: endpoint.into(),
+        cdn_api: CdnApi::SetDomainServerCertificate,
         ..config::Aliyun::default()
     }
 }
@@ -111,7 +123,17 @@ fn ground() -> Ground {
 }
 
 fn open(endpoint: &str, http: Http) -> Account {
-    Account::open("main", &settings(endpoint), None, http, &ground(), None).unwrap()
+    Account::open("main", &settings(endpoint), None, http, &ground(), Vec::new()).unwrap()
+}
+
+/// An upload to its end, whose rests are slept through.
+pub(super) async fn put(account: &Account, upload: &Upload<'_>) -> Result<Accepted, Error> {
+    let mut effort = Effort::default();
+    loop {
+        let ended = account.upload(upload, &mut effort).await;
+        let Some(rest) = effort.rest() else { return ended };
+        tokio::time::sleep(rest).await;
+    }
 }
 
 /// The seconds that an upload takes, which is answered so again and again: result's kind, and attempts.
@@ -122,12 +144,14 @@ async fn persistence(said: Said) -> (Kind, u32, u64) {
     });
     let begun = Instant::now();
     let key = "the-key".into();
-    let error = account.set_domain_server_certificate(&upload(&key)).await.unwrap_err();
+    let error = put(&account, &upload(&key)).await.unwrap_err();
     (error.kind, error.attempts, begun.elapsed().as_secs())
 }
 
 fn upload(key: &SecretString) -> Upload<'_> {
-    Upload { api_name: "a.example.com", cert_name: "cf-a", chain_pem: "chain", key_pem: key }
+    let fingerprint = crate::cert::Fingerprint::of(b"leaf");
+    let (api_name, cert_name, chain_pem) = ("a.example.com", "cf-a", "chain");
+    Upload { api_name, cert_name, fingerprint, chain_pem, key_pem: key }
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,7 +270,8 @@ async fn the_word_to_stop_is_heard_between_attempts() {
 #[test]
 fn endpoints() {
     let check = |url: &str, sound: bool| {
-        let opened = Account::open("main", &settings(url), None, Http::new(), &ground(), None);
+        let opened =
+            Account::open("main", &settings(url), None, Http::new(), &ground(), Vec::new());
         assert_eq!(opened.is_ok(), sound, "{url}");
         if let Err(error) = opened {
             assert!(
@@ -285,7 +310,7 @@ fn the_wire() {
         })
         .await;
         let key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIAbcdefghijkl+/=\n-----END EC PRIVATE KEY-----\n".into();
-        let error = open(&fake.url, Http::new()).set_domain_server_certificate(&upload(&key)).await;
+        let error = put(&open(&fake.url, Http::new()), &upload(&key)).await;
         (fake.asked(), error.unwrap_err())
     });
     assert_eq!(asked.len(), 1);

@@ -14,7 +14,7 @@ use crate::plan::{Asked, CertOutcome, Conflict, Lineage, Origin, Owned, TargetOu
 use crate::report::{CertificateEnd, Ends, ErrorEnd, Report, TargetEnd};
 use crate::run::Run;
 use crate::store::{self, Store};
-use crate::walk_targets;
+use crate::{Place, walk_targets};
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let started = ground.clock.now();
@@ -49,7 +49,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let leaf = disk.seen.leaf.as_ref();
     let certificate = CertificateEnd::new(&lineage, leaf, CertOutcome::Kept, "given by hand");
     run.ground.say.steps(u64::try_from(lineage.targets.len()).unwrap_or(u64::MAX));
-    let mut targets = walk_targets(&run, &lineage, &disk, &Asked::default()).await;
+    let (asked, place) = (Asked::default(), Place::default());
+    let mut targets = walk_targets(&run, &lineage, &disk, &asked, place).await;
     targets.extend(refused.iter().map(owned));
     let ends = Ends { certificates: vec![certificate], targets, warnings: run.take_warnings() };
     let report = Report::new("deploy", started, run.ground.clock.now(), ends);

@@ -29,7 +29,8 @@ struct Document<'a> {
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
-    let run = open(config, store, ground)?;
+    let mut run = open(config, store, ground)?;
+    run.only_looks();
     let (mut lineages, discovery) = claims::lineages(&run).await?;
     renew::refuse_nothing(&run.config, &lineages)?;
     renew::known(&flags.names, &lineages)?;

@@ -13,7 +13,7 @@ use crate::plan::{Asked, CertOutcome, Lineage, Owned, Unusable, earlier, ownersh
 use crate::report::{self, CertificateEnd, Ends, Report, Version, Versions, minute};
 use crate::run::Run;
 use crate::store::Store;
-use crate::{refused, walk_targets};
+use crate::{Place, refused, walk_targets};
 
 /// What is to go back.
 enum Choice {
@@ -187,7 +187,7 @@ async fn to_newest(
     };
     store.update_lineage(&lineage.memory(), |memory| memory.pins.clear())?;
     let disk = run.disk(lineage).await;
-    let targets = walk_targets(run, lineage, &disk, &Asked::default()).await;
+    let targets = walk_targets(run, lineage, &disk, &Asked::default(), Place::default()).await;
     let reason = "the newest; nothing is pinned";
     let end = CertificateEnd::new(lineage, Some(newest), CertOutcome::Kept, reason);
     Ok(Ends { certificates: vec![end], targets, warnings: Vec::new() })
@@ -223,7 +223,8 @@ async fn to(
         let fit = fit.into_iter().map(|(owned, _)| owned.clone()).collect();
         let lineage = Lineage { targets: fit, ..lineage.clone() };
         let disk = run.disk(&lineage).await;
-        targets.extend(walk_targets(run, &lineage, &disk, &Asked::default()).await);
+        targets
+            .extend(walk_targets(run, &lineage, &disk, &Asked::default(), Place::default()).await);
         reason = format!("version {number}, pinned until {}", minute(until));
     }
     let end = CertificateEnd::new(lineage, Some(leaf), CertOutcome::Kept, reason);

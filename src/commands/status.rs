@@ -16,7 +16,8 @@ use crate::told;
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
-    let run = open(config, store, ground)?;
+    let mut run = open(config, store, ground)?;
+    run.only_looks();
     let (mut lineages, discovery) = claims::lineages(&run).await?;
     let seen = look_at(&run, &mut lineages).await?.seen;
     let unlisted =

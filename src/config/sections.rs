@@ -8,7 +8,9 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::said::{Section, Value, did_you_mean};
-use super::{Acme, Aliyun, Dns, Eab, Keys, Provider, StoreAt, Trust, TsigAlgorithm, credentials};
+use super::{
+    Acme, Aliyun, CdnApi, Dns, Eab, Keys, Provider, StoreAt, Trust, TsigAlgorithm, credentials,
+};
 
 /// The CAs that have a short name: the name, the directory, and whether an account needs an external binding.
 /// Sources: letsencrypt.org/docs, zerossl.com/documentation/acme, cloud.google.com/certificate-manager/docs.
@@ -67,6 +69,7 @@ impl Default for Aliyun {
             metadata_endpoint: "http://100.100.100.200".to_owned(),
             cdn_endpoint: "https://cdn.aliyuncs.com".to_owned(),
             dns_endpoint: "https://alidns.aliyuncs.com".to_owned(),
+            cdn_api: CdnApi::SetDomainServerCertificate,
             calls_per_second: MOST_CALLS_PER_SECOND,
         }
     }
@@ -228,9 +231,6 @@ fn account(name: &str, section: &Section<'_>) -> Aliyun {
         ],
     );
     well_named(name, section);
-    if let Some(value) = section.value("cdn_api") {
-        value.one_of(&[("SetDomainServerCertificate", ())]);
-    }
     let meant = Aliyun::default();
     Aliyun {
         keys: keys(section),
@@ -241,6 +241,7 @@ fn account(name: &str, section: &Section<'_>) -> Aliyun {
             .unwrap_or(meant.metadata_endpoint),
         cdn_endpoint: endpoint(section, "cdn_endpoint").unwrap_or(meant.cdn_endpoint),
         dns_endpoint: endpoint(section, "dns_endpoint").unwrap_or(meant.dns_endpoint),
+        cdn_api: cdn_api(section).unwrap_or(meant.cdn_api),
         calls_per_second: calls_per_second(section).unwrap_or(meant.calls_per_second),
     }
 }
@@ -300,6 +301,15 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost", |address| address.is_loopback())
+}
+
+fn cdn_api(section: &Section<'_>) -> Option<CdnApi> {
+    let choices = [
+        ("SetDomainServerCertificate", CdnApi::SetDomainServerCertificate),
+        ("SetCdnDomainSSLCertificate", CdnApi::SetCdnDomainSslCertificate),
+        ("auto", CdnApi::Auto),
+    ];
+    section.value("cdn_api")?.one_of(&choices)
 }
 
 fn calls_per_second(section: &Section<'_>) -> Option<f64> {

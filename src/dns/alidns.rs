@@ -236,7 +236,8 @@ mod tests {
             dns_endpoint: url,
             ..config::Aliyun::default()
         };
-        (Alidns::new(Account::open("main", &config, None, http, &ground, None).unwrap()), sent)
+        let account = Account::open("main", &config, None, http, &ground, Vec::new()).unwrap();
+        (Alidns::new(account), sent)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,11 @@
 //! The small acts of a run on one target: look, lock, upload, prove; each ends in a line of the report.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Run;
-use crate::aliyun::{self, Account};
+use crate::aliyun::{self, Accepted, Account, Effort};
 use crate::cert::{Cert, Leaf};
 use crate::config::{Target, Verify};
 use crate::journal::Pin;
@@ -128,7 +130,7 @@ impl Run {
         }
     }
 
-    /// Uploads, and remembers it.
+    /// Uploads, and remembers it. While the cloud configures the domain, `effort` rests: then the end is not the last.
     ///
     /// # Errors
     /// The end of a target that did not take it.
@@ -137,29 +139,43 @@ impl Run {
         lineage: &Lineage,
         owned: &Owned,
         out: &OutOfStep,
+        effort: &mut Effort,
     ) -> Result<TargetEnd, Box<TargetEnd>> {
-        let accepted = match deploy::deploy(&out.account, &out.cert, owned).await {
+        let was_superseded = out.account.is_superseded();
+        let accepted = match deploy::deploy(&out.account, &out.cert, owned, effort).await {
             Ok(accepted) => accepted,
-            Err(error) if error.kind == aliyun::Kind::NotEffective => {
-                self.remember_taken(owned, &out.cert, &out.seen.served).await;
-                let mut end =
-                    lagging(lineage, owned, &out.seen, "stored by the cloud, not in effect yet");
-                end.request_id.clone_from(&error.request_id);
-                end.attempts = error.attempts;
-                end.error = Some(cloud_error(&error));
-                return Err(Box::new(end));
+            Err(error) if effort.rests() => {
+                return Err(Box::new(self.waiting(lineage, owned, &error.code)));
             }
             Err(error) => return Err(Box::new(self.failed(lineage, owned, &error).await)),
         };
-        self.remember_taken(owned, &out.cert, &out.seen.served).await;
-        let mut end =
-            TargetEnd::new(&lineage.name, owned, TargetOutcome::Deployed, out.reason.as_str());
+        self.learn(&out.account, was_superseded).await;
+        self.remember_taken(owned, &accepted, &out.cert, &out.seen.served).await;
+        let mut end = match &accepted.not_live {
+            None => {
+                TargetEnd::new(&lineage.name, owned, TargetOutcome::Deployed, out.reason.as_str())
+            }
+            Some(_) => lagging(lineage, owned, &out.seen, "stored by the cloud, not in effect yet"),
+        };
         end.request_id = Some(accepted.request_id).filter(|id| !id.is_empty());
         end.attempts = accepted.attempts;
-        end.cert_name = Some(deploy::cert_name(owned));
+        end.cert_name = Some(accepted.cert_name);
+        if let Some(error) = &accepted.not_live {
+            end.error = Some(cloud_error(error));
+            return Err(Box::new(end));
+        }
         end.replaced = replaced(&out.seen.served);
         end.meanwhile = meanwhile(&out.seen.served);
         Ok(end)
+    }
+
+    /// Waits between two rounds of an upload, with neither gate nor lock.
+    pub async fn rest(&self, owned: &Owned, effort: &Effort, rest: Duration) {
+        if effort.attempts() == 1 {
+            let domain = &owned.target.domain.written;
+            self.ground.say.line(format!("{domain}: the cloud is configuring it; waiting"));
+        }
+        tokio::time::sleep(rest).await;
     }
 
     /// Proves an upload.
@@ -171,7 +187,8 @@ impl Run {
         let patience = Instant::now() + PATIENCE;
         let until = self.deadline.map_or(patience, |deadline| patience.min(deadline));
         let wanted = out.cert.leaf().fingerprint;
-        let readback = verify::readback(&out.account, &owned.target, wanted, until);
+        let gate = &self.looking_again;
+        let readback = verify::readback(gate, &out.account, &owned.target, wanted, until);
         let verdict = tokio::select! {
             biased;
             () = self.ground.stop.cancelled() => Verdict::NotYet(out.seen.served.clone()),
@@ -309,8 +326,14 @@ impl Run {
         end
     }
 
-    async fn remember_taken(&self, owned: &Owned, cert: &Cert, served: &Served) {
-        let taken = deploy::taken(owned, cert, before(served), self.ground.clock.now());
+    async fn remember_taken(
+        &self,
+        owned: &Owned,
+        accepted: &Accepted,
+        cert: &Cert,
+        served: &Served,
+    ) {
+        let taken = deploy::taken(accepted, cert, before(served), self.ground.clock.now());
         let target = owned.target.clone();
         self.keep(move |store| {
             store.update_target(&target, |memory| {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Access, Store, files, names, shown};
 use crate::cert::Fingerprint;
 use crate::config::Target;
-use crate::journal::{LineageMemory, Pin, Record, TargetMemory};
+use crate::journal::{AccountMemory, LineageMemory, Pin, Record, TargetMemory};
 
 impl Store {
     /// What is remembered of a lineage; nothing (the default) if there is nothing.
@@ -77,6 +77,22 @@ impl Store {
         self.update(&self.target_path(target), change)
     }
 
+    /// What is remembered of the account `[aliyun.NAME]`; nothing (the default) if there is nothing.
+    ///
+    /// # Errors
+    /// As [`Store::lineage`].
+    pub fn aliyun(&self, name: &str) -> anyhow::Result<AccountMemory> {
+        Ok(self.entry(&self.aliyun_path(name))?.unwrap_or_default())
+    }
+
+    /// Remembers this of the account `[aliyun.NAME]`.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn put_aliyun(&self, name: &str, memory: &AccountMemory) -> anyhow::Result<()> {
+        self.put_entry(&self.aliyun_path(name), memory)
+    }
+
     /// All TXT records that we put or were about to put, ordered by lineage, name and value.
     ///
     /// # Errors
@@ -124,7 +140,8 @@ impl Store {
     pub fn note_renew(&self, at: Timestamp) -> anyhow::Result<()> {
         self.put_entry(&self.root.join(RENEW), &Renew { at })?;
         let oldest = at.as_second() - LEFTOVER_AGE;
-        for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS] {
+        for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS, ALIYUN]
+        {
             files::sweep(&self.root.join(folder), |facts| facts.mtime() < oldest);
         }
         Ok(())
@@ -216,6 +233,10 @@ impl Store {
         self.root.join(TARGETS).join(format!("{name}.json"))
     }
 
+    fn aliyun_path(&self, name: &str) -> PathBuf {
+        self.root.join(ALIYUN).join(format!("{}.json", names::file_name(name)))
+    }
+
     fn record_path(&self, record: &Record) -> PathBuf {
         let known_by = [&record.dns, &record.name, &record.value, &record.order];
         let name = names::digest(&known_by.map(|text| text.as_bytes()));
@@ -232,6 +253,7 @@ struct Renew {
 const LINEAGES: &str = "journal/lineages";
 const TARGETS: &str = "journal/targets";
 const RECORDS: &str = "journal/records";
+const ALIYUN: &str = "journal/aliyun";
 const RENEW: &str = "journal/renew.json";
 
 /// Seconds: a temporary file so old belongs to no run that lives, as its life is milliseconds.

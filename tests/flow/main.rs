@@ -3,7 +3,9 @@
 
 mod account;
 mod bad_input;
+mod calls;
 mod checks;
+mod codes;
 mod credentials;
 mod discovery;
 mod doctor;
@@ -16,3 +18,4 @@ mod older;
 mod rollback;
 mod policy;
 mod terminal;
+mod two_apis;

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use certferry_sandbox::cloud::{Account, Cloud, Domain, KeyFormat, Seed};
+use certferry_sandbox::cloud::{Account, Cloud, Domain, KeyFormat, Role, Seed};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
 use super::program::{find, home, need, run};
 
 const DOMAIN: &str = "cdn.example.test";
+const ROLE: &str = "deployer";
 const SECRET: &str = "secret of the SDKs/+=";
 
 /// An interpreter and its script.
@@ -49,6 +50,7 @@ fn ask(sdk: &Sdk, folder: &Path, cloud: &Cloud, account: &Account, layout: &str)
     command.env("ENDPOINT", cloud.url()).env("DOMAIN", DOMAIN).env("LAYOUT", layout);
     command.env("ACCESS_KEY_ID", &account.access_key_id).env("ACCESS_KEY_SECRET", &account.secret);
     command.env("SECURITY_TOKEN", account.token.as_deref().unwrap_or_default());
+    command.env("ROLE_ARN", Role::new(ROLE).arn());
     command.env("CHAIN", folder.join("chain.pem")).env("KEY", folder.join("key.pem"));
     let ran = run(command, folder);
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error} in {ran:#?}"))
@@ -70,11 +72,18 @@ fn check(sdk: &Sdk, layouts: &[&str]) {
             let rules = |rules: &mut certferry_sandbox::cloud::Rules| {
                 rules.key_format = KeyFormat::Any;
             };
-            let cloud = Cloud::start(seed.domain(Domain::online(DOMAIN)).rules(rules));
+            let seed = seed.role(Role::new(ROLE)).domain(Domain::online(DOMAIN));
+            let cloud = Cloud::start(seed.rules(rules));
             let said = ask(sdk, folder.path(), &cloud, account, layout);
             assert_eq!(said["ok"], true, "{row}: {said}");
             assert_eq!(said["status"], "on", "{row}: {said}");
-            assert_eq!(cloud.served(DOMAIN).unwrap().chain_pem, chain, "{row}");
+            assert_eq!(said["domains"], serde_json::json!([DOMAIN]), "{row}: {said}");
+            let served = cloud.served(DOMAIN).unwrap();
+            assert_eq!(
+                (&served.chain_pem, &said["cert_names"][1]),
+                (&chain, &served.cert_name.into())
+            );
+            assert_eq!(cloud.temporary_keys().len(), 1, "{row}: a role was assumed");
             let wrong = Account { secret: "another".to_owned(), ..account.clone() };
             let said = ask(sdk, folder.path(), &cloud, &wrong, layout);
             assert_eq!(said["ok"], false, "{row}: {said}");

@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::super::api::Product;
 use super::super::error::Error;
 use super::super::pace::Pace;
-use super::super::{Account, Inner};
+use super::super::{Account, Inner, authority};
 use super::chain::{self, Passed, Source, Won};
 use super::{Credentials, Miss};
 
@@ -41,7 +42,24 @@ pub(in super::super) struct Keyring {
 #[derive(Clone)]
 pub(in super::super) struct Opened {
     pub(in super::super) credentials: Rc<Credentials>,
-    pub(in super::super) pace: Rc<Pace>,
+    pace: Rc<Paces>,
+}
+
+/// The documented limits are those of a user at an endpoint: each has a pace of its own.
+struct Paces {
+    cdn: Pace,
+    dns: Pace,
+    sts: Pace,
+}
+
+impl Opened {
+    pub(in super::super) fn pace(&self, product: Product) -> &Pace {
+        match product {
+            Product::Cdn => &self.pace.cdn,
+            Product::Dns => &self.pace.dns,
+            Product::Sts => &self.pace.sts,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -152,7 +170,10 @@ impl Held {
         let (Won { source, name, lane, key }, passed) = chain::find(account).await?;
         tracing::info!(account = account.name(), source = name, key = key.id, "an AccessKey");
         // By what stays: temporary keys change, the account's limits do not.
-        let pace = Rc::new(Pace::new(&lane, account.inner.locks.as_deref()));
+        let inner = &account.inner;
+        let pace = |url| Pace::new(&lane, &authority(url), &inner.pace);
+        let (cdn, dns, sts) = (pace(&inner.cdn), pace(&inner.dns), pace(&inner.sts));
+        let pace = Rc::new(Paces { cdn, dns, sts });
         let opened = Opened { credentials: Rc::new(key), pace };
         Ok(Self { source, opened, fetched: Instant::now(), name, passed })
     }

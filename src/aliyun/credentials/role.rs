@@ -6,7 +6,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::error::{Error, Kind};
-use super::super::{Account, Api, By, Call, Limit, Product, READ_TIME};
+use super::super::{Account, Api, By, Call, Effort, Limit, Product, READ_TIME};
 use super::{Credentials, Miss, Setup, TOKENS_OF_OTHERS, Way, document};
 use crate::secret;
 
@@ -51,8 +51,8 @@ impl Role {
         call: &Call<'_>,
         by: By<'_>,
     ) -> Result<Credentials, Error> {
-        let done = account.call(call, by, async || false).await?;
-        let keys = done.value.get("Credentials").unwrap_or(&serde_json::Value::Null);
+        let answer = account.round(call, by, &mut Effort::default(), async || false).await?;
+        let keys = answer.get("Credentials").unwrap_or(&serde_json::Value::Null);
         document::read(keys, "STS")
     }
 
@@ -125,7 +125,7 @@ impl Account {
     /// [`Error`], after the retries that its kind allows.
     pub async fn caller_identity(&self) -> Result<Identity, Error> {
         let call = Call { api: &GET_CALLER_IDENTITY, params: &[], subject: "*", secret: None };
-        let answer = self.ask(&call).await?.value;
+        let answer = self.ask(&call).await?;
         let field = |name: &str| {
             super::super::text(&answer, name).ok_or_else(|| {
                 let what = format!("the answer of GetCallerIdentity has no {name}");

@@ -81,6 +81,8 @@ fn gateway() {
     check("InvalidParameter", 400, Kind::Permanent, Again::Never);
     check("InvalidParameter.Format", 400, Kind::Permanent, Again::Never);
     check("InvalidApi.NotFound", 404, Kind::NoSuchApi, Again::Never);
+    check("InvalidApi.Offline", 404, Kind::NoSuchApi, Again::Never);
+    check("ApiDeprecated", 400, Kind::NoSuchApi, Again::Never);
     check("InvalidAction", 403, Kind::NoSuchApi, Again::Never);
     check("InvalidAction.NotFound", 404, Kind::NoSuchApi, Again::Never);
     check("InvalidVersion", 404, Kind::NoSuchApi, Again::Never);
@@ -220,17 +222,29 @@ fn permission_names_what_to_grant() {
 /// The cloud's own word on when to come back.
 #[test]
 fn retry_after() {
-    let check = |value: &str, want| {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-acs-retry-after", value.parse().unwrap());
+    let check = |fields: &[(&'static str, &str)], want: Option<u64>| {
+        let said = fields.iter().map(|(name, value)| {
+            (reqwest::header::HeaderName::from_static(name), value.parse().unwrap())
+        });
+        let headers: HeaderMap = said.collect();
         let answer = Answer { status: 400, headers, body: body("Throttling").into() };
         let failure = judge(&answer, OURS, &Redactor::default(), &about()).unwrap_err();
-        assert_eq!((failure.again, failure.told), (Again::Throttled, want), "{value}");
+        let want = (Again::Throttled, want.map(Duration::from_millis));
+        assert_eq!((failure.again, failure.told), want, "{fields:?}");
     };
-    check("1500", Some(Duration::from_millis(1500)));
-    check("0", None);
-    check("-5", None);
-    check("soon", None);
+    let acs = "x-acs-retry-after";
+    check(&[(acs, "1500")], Some(1500));
+    check(&[(acs, "0")], None);
+    check(&[(acs, "-5")], None);
+    check(&[(acs, "soon")], None);
+    check(&[("retry-after", "2")], Some(2000));
+    check(&[("retry-after", "0")], None);
+    check(&[("retry-after", "later")], None);
+    check(&[("retry-after", "2"), (acs, "1500")], Some(1500));
+    let (date, then) = ("Fri, 02 Jan 2026 04:04:05 GMT", "Fri, 02 Jan 2026 04:04:35 GMT");
+    check(&[("retry-after", then), ("date", date)], Some(30_000));
+    check(&[("retry-after", date), ("date", then)], None);
+    check(&[("retry-after", then)], None);
 }
 
 /// What an echo says of the signature: the kind, and a word of the message.

@@ -17,10 +17,11 @@ impl Older {
     }
 
     fn check(self, row: &str, expect: &str) {
+        let served = Leaf { names: vec!["cdn.example.com".to_owned()], ..self.served };
         let world = World {
             source: Some("/live/a"),
             leaf: Some(self.leaf),
-            served: Some(Served::Leaf(self.served)),
+            served: Some(Served::Leaf(served)),
             succession: self.succession.to_vec(),
             ours: self.ours,
             asked: self.asked,

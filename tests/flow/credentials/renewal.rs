@@ -101,7 +101,8 @@ fn who_we_are() {
             width: 80,
         };
         let http = certferry::http::Http::new();
-        let account = certferry::aliyun::Account::open("main", &config, None, http, &ground, None);
+        let account =
+            certferry::aliyun::Account::open("main", &config, None, http, &ground, Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let account = account.unwrap();

@@ -67,6 +67,7 @@ pub(crate) enum Kind {
     Silence,
     Drip,
     Html(u16),
+    Xml(String, u16),
     Empty(u16),
     Truncated,
     Oversized,
@@ -186,6 +187,12 @@ impl Fault {
         self.of(Kind::Html(status))
     }
 
+    /// Answers the error in XML, whatever format was asked for.
+    #[must_use]
+    pub fn xml(self, code: &str, status: u16) -> Self {
+        self.of(Kind::Xml(code.to_owned(), status))
+    }
+
     /// Answers nothing but this status.
     #[must_use]
     pub fn empty(self, status: u16) -> Self {
@@ -259,6 +266,7 @@ impl Kind {
             Self::Silence => "silence".to_owned(),
             Self::Drip => "drip".to_owned(),
             Self::Html(status) => format!("html {status}"),
+            Self::Xml(code, status) => format!("{code} in XML, {status}"),
             Self::Empty(status) => format!("empty {status}"),
             Self::Truncated => "truncated".to_owned(),
             Self::Oversized => "oversized".to_owned(),

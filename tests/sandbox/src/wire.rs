@@ -57,6 +57,10 @@ impl Answer {
             Kind::Silence => std::future::pending().await,
             Kind::Drip => body = Some(drip()),
             Kind::Html(status) => self = Self::html(status),
+            Kind::Xml(code, status) => {
+                let text = format!("<Error><RequestId>X-1</RequestId><Code>{code}</Code></Error>");
+                self = Self::written(status, "text/xml", text);
+            }
             Kind::Empty(status) => self = Self::written(status, "text/plain", String::new()),
             Kind::Truncated => {
                 self.headers.push(("content-length".to_owned(), self.body.len().to_string()));

@@ -133,7 +133,7 @@ fn account(
         say: Say::nothing(),
         width: 80,
     };
-    (Account::open("main", config, None, http, &ground, None).unwrap(), asked)
+    (Account::open("main", config, None, http, &ground, Vec::new()).unwrap(), asked)
 }
 
 /// An instance's metadata service, if there is a role; a credentials URI; and STS, whose keys are named by the role.
@@ -353,7 +353,8 @@ async fn an_outage_is_no_reason_for_another_key() {
         say: Say::nothing(),
         width: 80,
     };
-    let account = Account::open("main", &Aliyun::default(), None, http, &ground, None).unwrap();
+    let account =
+        Account::open("main", &Aliyun::default(), None, http, &ground, Vec::new()).unwrap();
     let error = account.found().await.unwrap_err();
     assert!(error.kind == crate::aliyun::Kind::Transport && error.retryable(), "{error}");
 }

@@ -61,7 +61,7 @@ impl World {
             width: 80,
         };
         let config = Aliyun { role, ..Aliyun::default() };
-        Account::open("main", &config, None, http, &ground, None).unwrap()
+        Account::open("main", &config, None, http, &ground, Vec::new()).unwrap()
     }
 
     fn answer(&self, body: &str, now: Timestamp) -> Result<Answer, Lost> {

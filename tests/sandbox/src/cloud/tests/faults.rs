@@ -35,6 +35,7 @@ async fn faults_strike() {
     check("silence", |f| f.silence(), false, |s| s.is_err_and(|e| e.is_timeout())).await;
     check("drip", |f| f.after().drip(), true, |s| s.is_err_and(|e| e.is_timeout())).await;
     check("html", |f| f.html(502), false, |s| has(s, 502, "<html>")).await;
+    check("xml", |f| f.xml("ServiceBusy", 403), false, |s| has(s, 403, "<Code>ServiceBusy</Code>")).await;
     check("empty", |f| f.empty(503), false, |s| s.is_ok_and(|(status, body)| status == 503 && body.is_empty())).await;
     check("truncated", |f| f.after().truncated(), true, |s| s.is_err_and(|e| e.is_body() || e.is_decode())).await;
     check("oversized", |f| f.after().oversized(), true, |s| s.is_ok_and(|(_, body)| body.len() > 8 << 20 && serde_json::from_str::<Value>(&body).is_ok())).await;
