@@ -117,7 +117,7 @@ impl Look for FakeLook {
         &'a self,
         wanted: &'a [Wanted],
         _limit: Duration,
-    ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<String>>> {
         let standing = self.place.standing.borrow();
         let stands = |name: &str, value: &String| {
             standing.iter().any(|(at, what)| at == name && what == value)
@@ -127,7 +127,7 @@ impl Look for FakeLook {
             return ready(Err(anyhow::anyhow!("ns1 lacks it"))).boxed_local();
         }
         assert!(all, "asked before all values were put");
-        ready(Ok(())).boxed_local()
+        ready(Ok(Vec::new())).boxed_local()
     }
 }
 
@@ -153,6 +153,7 @@ fn world(trouble: Trouble) -> World {
         dns: Rc::new(FakeDns { place: Rc::clone(&place), trouble, stop: ground.stop.clone() }),
         look: Rc::new(FakeLook { place: Rc::clone(&place), trouble }),
         propagation: Duration::from_secs(1),
+        settle: Duration::ZERO,
     };
     let config = crate::config::Config::without_file(folder.path().join("store"));
     let prover = Prover {

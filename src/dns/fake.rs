@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, NS, SOA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -20,6 +20,7 @@ pub(crate) struct Zone {
     codes: BTreeMap<(Option<Name>, RecordType), ResponseCode>,
     update: Option<ResponseCode>,
     truncates: bool,
+    only_tcp: bool,
     another_first: bool,
 }
 
@@ -49,6 +50,10 @@ impl Zone {
         self.record(name, RData::A(A(address.parse().unwrap())))
     }
 
+    pub(crate) fn aaaa(self, name: &str, address: &str) -> Self {
+        self.record(name, RData::AAAA(AAAA(address.parse().unwrap())))
+    }
+
     pub(crate) fn ns(self, name: &str, server: &str) -> Self {
         self.record(name, RData::NS(NS(fqdn(server))))
     }
@@ -68,6 +73,12 @@ impl Zone {
 
     pub(crate) fn truncating(mut self) -> Self {
         self.truncates = true;
+        self
+    }
+
+    /// Datagrams are swallowed.
+    pub(crate) fn by_tcp_alone(mut self) -> Self {
+        self.only_tcp = true;
         self
     }
 
@@ -130,7 +141,12 @@ impl Zone {
 impl Fake {
     /// Starts a server on a free port of loopback.
     pub(crate) async fn start(zone: Zone) -> Self {
-        let (udp, tcp) = sockets().await;
+        Self::start_at("127.0.0.1", zone).await
+    }
+
+    /// Starts a server on a free port of this address.
+    pub(crate) async fn start_at(address: &str, zone: Zone) -> Self {
+        let (udp, tcp) = sockets(address).await;
         let fake = Self {
             address: udp.local_addr().unwrap(),
             zone: Arc::new(Mutex::new(zone)),
@@ -164,6 +180,9 @@ impl Fake {
     }
 
     fn by_udp(&self, question: &Message) -> Vec<Message> {
+        if self.zone.lock().unwrap().only_tcp {
+            return Vec::new();
+        }
         let answer = self.answer(question);
         let zone = self.zone.lock().unwrap();
         let another = zone.another_first.then(|| {
@@ -194,9 +213,9 @@ impl Fake {
 }
 
 /// The same free port for UDP and TCP.
-async fn sockets() -> (UdpSocket, TcpListener) {
+async fn sockets(address: &str) -> (UdpSocket, TcpListener) {
     loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpListener::bind((address, 0)).await.unwrap();
         if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
             return (udp, tcp);
         }

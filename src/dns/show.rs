@@ -10,8 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::ask::{Asker, Server, fqdn, says_something};
-use super::wire;
+use super::ask::{Asker, Server, Way, fqdn, says_something};
 
 /// A name and the TXT values that must be seen there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +39,12 @@ struct Look {
 }
 
 impl Asker {
-    /// Waits until every server that answers shows all values of all names, and at least one for each name.
+    /// Waits until every server that answers shows all values of all names, and at least one for each name. Answers which
+    /// servers did not say, and why.
     ///
     /// # Errors
     /// After `limit`, which server lacks which value.
-    pub async fn shown(&self, wanted: &[Wanted], limit: Duration) -> anyhow::Result<()> {
+    pub async fn shown(&self, wanted: &[Wanted], limit: Duration) -> anyhow::Result<Vec<String>> {
         let deadline = Instant::now() + limit;
         let mut looks = match timeout_at(deadline, self.looks(wanted)).await {
             Ok(looks) => looks?,
@@ -52,13 +52,14 @@ impl Asker {
         };
         let mut pause = FIRST_PAUSE;
         loop {
-            let round = timeout_at(deadline, look_again(&mut looks)).await;
+            let round = timeout_at(deadline, self.look_again(&mut looks)).await;
             if round.is_ok() && is_shown(&looks) {
-                return Ok(());
+                return Ok(open(&looks));
             }
             if round.is_err() || Instant::now() + pause >= deadline {
                 bail!("{}", late(limit, &lacking(&looks)));
             }
+            self.add_by_https(&mut looks);
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
@@ -71,20 +72,42 @@ impl Asker {
 
     async fn looks_of(&self, wanted: &Wanted) -> anyhow::Result<Vec<Look>> {
         let name = fqdn(&wanted.name)?;
-        let look = |server| Look {
-            name: name.clone(),
-            values: wanted.values.clone(),
-            server,
-            view: View::Silent("not asked yet".to_owned()),
-        };
+        let look = |server| Look::new(&name, &wanted.values, server);
         Ok(self.servers(&wanted.name).await?.into_iter().map(look).collect())
     }
-}
 
-/// Asks where the values were not seen yet, all at once.
-async fn look_again(looks: &mut [Look]) {
-    let open = looks.iter_mut().filter(|look| look.view != View::Shows);
-    join_all(open.map(async |look| look.view = look.ask().await)).await;
+    /// Asks where the values were not seen yet, all at once.
+    async fn look_again(&self, looks: &mut [Look]) {
+        let open = looks.iter_mut().filter(|look| look.view != View::Shows);
+        join_all(open.map(async |look| look.view = self.view(look).await)).await;
+    }
+
+    async fn view(&self, look: &Look) -> View {
+        match self.ask(&look.server, &look.name, RecordType::TXT).await {
+            Ok(answer) if says_something(&answer) => {
+                look.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
+            }
+            Ok(answer) => View::Silent(code(answer.metadata.response_code)),
+            Err(silence) => View::Silent(silence.to_string()),
+        }
+    }
+
+    /// A name of which all servers are silent is asked for by HTTPS too: resolvers may be reached where the zone's own
+    /// servers are not.
+    fn add_by_https(&self, looks: &mut Vec<Look>) {
+        let Some(by_https) = self.by_https() else { return };
+        let is_silent = |name: &Name| {
+            let mut of_name = looks.iter().filter(|look| look.name == *name);
+            of_name.all(|look| matches!(look.view, View::Silent(_)) && look.server != by_https)
+        };
+        let mut more: Vec<Look> = Vec::new();
+        for look in looks.iter().filter(|look| is_silent(&look.name)) {
+            if !more.iter().any(|added| added.name == look.name) {
+                more.push(Look::new(&look.name, &look.values, by_https.clone()));
+            }
+        }
+        looks.extend(more);
+    }
 }
 
 /// A dead server among several does not block, a lagging one does; nor is silence of all a proof.
@@ -96,15 +119,9 @@ fn is_shown(looks: &[Look]) -> bool {
 }
 
 impl Look {
-    async fn ask(&self) -> View {
-        let Server { address, recursion, .. } = self.server;
-        match wire::ask(address, &self.name, RecordType::TXT, recursion).await {
-            Ok(answer) if says_something(&answer) => {
-                self.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
-            }
-            Ok(answer) => View::Silent(code(answer.metadata.response_code)),
-            Err(silence) => View::Silent(silence.to_string()),
-        }
+    fn new(name: &Name, values: &BTreeSet<String>, server: Server) -> Self {
+        let view = View::Silent("not asked yet".to_owned());
+        Self { name: name.clone(), values: values.clone(), server, view }
     }
 
     fn judge(&self, seen: BTreeSet<String>) -> View {
@@ -115,10 +132,12 @@ impl Look {
 
 impl fmt::Display for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Server { name, address, .. } = &self.server;
+        let Server { name, way } = &self.server;
         let zone_name = super::ask::plain(&self.name);
         write!(f, "{name}")?;
-        if *name != address.to_string() {
+        if let Way::Plain(address, _) = way
+            && *name != address.to_string()
+        {
             write!(f, " ({address})")?;
         }
         match &self.view {
@@ -141,16 +160,20 @@ fn code(code: ResponseCode) -> String {
     format!("it answered {code}")
 }
 
+/// Those that do not show it, in words.
+fn open(looks: &[Look]) -> Vec<String> {
+    looks.iter().filter(|look| look.view != View::Shows).map(ToString::to_string).collect()
+}
+
 fn lacking(looks: &[Look]) -> String {
-    let open: Vec<_> =
-        looks.iter().filter(|look| look.view != View::Shows).map(ToString::to_string).collect();
+    let open = open(looks);
     if open.is_empty() { "no server is known".to_owned() } else { open.join("; ") }
 }
 
 fn late(limit: Duration, what: &str) -> String {
     format!(
         "the TXT records do not show everywhere after {} s: {what}\nhelp: if the provider is slow, raise `propagation_timeout` \
-         of the `[dns.NAME]`; if these servers cannot be reached from here, set its `nameservers`",
+         of the `[dns.NAME]`; if these servers cannot be reached from here, set its `nameservers` or its `doh`",
         limit.as_secs()
     )
 }
