@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    CdnDomain, Config, Errors, KeyType, Provider, Trust, TsigAlgorithm, Verify, dns_name, nearest,
+    CdnDomain, Config, Errors, KeyType, Provider, Set, Trust, TsigAlgorithm, Verify, dns_name,
+    kinds, nearest,
 };
 
 const SHIPPED: &str = include_str!("../../packaging/config.toml");
@@ -89,6 +90,51 @@ fn every_dns_said() {
     assert_eq!((*algorithm, key_file.as_path()), (TsigAlgorithm::HmacSha512, Path::new("tsig")));
     let Provider::Exec { program } = &config.dns["program"].provider else { panic!("exec") };
     assert_eq!(program, Path::new("/etc/certferry/put-txt"));
+}
+
+#[test]
+fn every_other_dns_said() {
+    let config = read(include_str!("testdata/everything.toml")).unwrap();
+    let delegated = &config.dns["delegated"];
+    let Provider::AcmeDns { server, allow_from, accounts_file } = &delegated.provider else {
+        panic!("acme-dns")
+    };
+    assert_eq!(server, "https://auth.example.org");
+    assert_eq!(allow_from, &["192.0.2.0/24", "2001:db8::1"]);
+    assert_eq!(accounts_file.as_deref(), Some(Path::new("accounts.json")));
+    assert_eq!(delegated.settle, Duration::from_secs(30));
+    assert_eq!(delegated.doh.as_deref(), Some("https://dns.alidns.com/dns-query"));
+    let Provider::Webhook { endpoint, login } = &config.dns["hook"].provider else {
+        panic!("webhook")
+    };
+    assert_eq!(endpoint, "http://127.0.0.1:8080/dns");
+    assert_eq!(login.as_ref().unwrap(), &("u".to_owned(), PathBuf::from("password")));
+    let Provider::Library(library) = &config.dns["tencent"].provider else { panic!("tencent") };
+    assert_eq!((library.kind.name, library.ttl), ("tencent", 60));
+    let text = |key: &str| library.settings.get(key).cloned();
+    assert_eq!(text("secret_id"), Some(Set::Text("AKID".to_owned())));
+    assert_eq!(text("secret_key_file"), Some(Set::File(PathBuf::from("tencent"))));
+    assert_eq!(library.settings.len(), 2);
+}
+
+#[test]
+fn kinds_have_names_and_keys_of_their_own() {
+    let all: Vec<_> = kinds::OWN.iter().chain(&kinds::LIBRARY).collect();
+    let mut names: Vec<_> = all.iter().map(|kind| kind.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all.len(), "a name twice");
+    for kind in all {
+        let mut keys = kind.keys();
+        keys.push("ttl");
+        keys.sort_unstable();
+        let number = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), number, "{}: a key twice", kind.name);
+        for setting in kind.settings.iter().filter(|s| s.form == kinds::Form::Secret) {
+            assert!(setting.key.ends_with("_file"), "{}: {}", kind.name, setting.key);
+        }
+    }
 }
 
 #[test]

@@ -294,4 +294,12 @@ const DNS_PORT: u16 = 53;
 const CNAMES: usize = 10;
 
 #[cfg(test)]
+impl Asker {
+    /// Whose system is this resolver, and whose zones' own servers listen at this port.
+    pub(crate) fn with_system(self, resolver: SocketAddr, port: u16) -> Self {
+        Self { system: OnceLock::from(vec![resolver]), port, ..self }
+    }
+}
+
+#[cfg(test)]
 mod tests;

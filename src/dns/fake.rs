@@ -12,6 +12,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
+use crate::http::{Answer, Http};
+
 /// What the server knows, and how it misbehaves.
 #[derive(Clone, Default)]
 pub(crate) struct Zone {
@@ -21,6 +23,7 @@ pub(crate) struct Zone {
     update: Option<ResponseCode>,
     truncates: bool,
     only_tcp: bool,
+    no_https: bool,
     another_first: bool,
 }
 
@@ -79,6 +82,12 @@ impl Zone {
     /// Datagrams are swallowed.
     pub(crate) fn by_tcp_alone(mut self) -> Self {
         self.only_tcp = true;
+        self
+    }
+
+    /// By HTTPS it answers an error.
+    pub(crate) fn silent_by_https(mut self) -> Self {
+        self.no_https = true;
         self
     }
 
@@ -167,6 +176,21 @@ impl Fake {
     pub(crate) fn asked(&self, name: &str, kind: RecordType) -> usize {
         let wanted = (fqdn(name).to_ascii(), kind);
         self.asked.lock().unwrap().iter().filter(|asked| **asked == wanted).count()
+    }
+
+    /// The same answers by HTTPS (RFC 8484), whatever URL is asked.
+    pub(crate) fn by_https(&self) -> Http {
+        let fake = self.clone();
+        Http::scripted(Box::new(move |request| {
+            assert_eq!(request.headers()["content-type"], "application/dns-message");
+            let question = request.body().and_then(|body| body.as_bytes()).unwrap();
+            let answer = fake.answer(&Message::from_vec(question).unwrap()).to_vec().unwrap();
+            let status = if fake.zone.lock().unwrap().no_https { 500 } else { 200 };
+            let kind =
+                ("content-type".parse().unwrap(), "application/dns-message".parse().unwrap());
+            let headers = std::iter::once(kind).collect();
+            Ok(Answer { status, headers, body: answer })
+        }))
     }
 
     async fn serve_udp(self, socket: UdpSocket) {

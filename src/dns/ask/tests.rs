@@ -51,6 +51,8 @@ async fn cut(row: &str, zone: Zone, wanted: Option<&str>) {
 async fn zones_are_found_by_their_soa() {
     let at = |name| zone().code(name, RecordType::SOA, ResponseCode::ServFail);
     cut("by the authority section", zone(), Some("example.test")).await;
+    let below = Zone::default().apex("www.example.test");
+    cut("a zone of its own below", below, Some("www.example.test")).await;
     cut("the name is an apex", Zone::default().apex(NAME), Some(NAME)).await;
     cut("a name that fails on the way", at(NAME), Some("example.test")).await;
     cut("nobody says", zone().code("", RecordType::SOA, ResponseCode::NotImp), None).await;
@@ -67,8 +69,7 @@ async fn configured_servers_are_asked_for_everything() {
 
 /// An Asker whose system and zones are the fake server alone.
 fn without_configured(fake: &Fake) -> Asker {
-    let system = OnceLock::from(vec![fake.address]);
-    Asker { system, port: fake.address.port(), ..Asker::new(&[]) }
+    Asker::new(&[]).with_system(fake.address, fake.address.port())
 }
 
 async fn check_servers(row: &str, zone: Zone, wanted: (&str, Recursion)) {
@@ -97,4 +98,30 @@ async fn silence_of_all_is_an_error_and_of_some_is_not() {
     assert!(error.contains("no name server answered for CNAME"), "{error}");
     let asker = Asker::new(&[closed, fake.address]);
     assert_eq!(asker.follow(NAME).await.unwrap(), "target.test");
+}
+
+#[tokio::test]
+async fn servers_may_have_ipv6_alone() {
+    let zone = zone().ns("example.test", "n.test").aaaa("n.test", "::1").txt(NAME, "v");
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("this machine has no IPv6: asking by it is not tried here");
+        return;
+    }
+    let fake = Fake::start_at("::1", zone).await;
+    let asker = without_configured(&fake);
+    let servers = asker.servers(NAME).await.unwrap();
+    let ways: Vec<_> = servers.iter().map(|server| server.way).collect();
+    assert_eq!(ways, [Way::Plain(fake.address, Recursion::Off)]);
+    let answer = asker.ask(&servers[0], &fqdn(NAME).unwrap(), RecordType::TXT).await.unwrap();
+    assert_eq!(answer.answers.len(), 1);
+}
+
+/// Whoever is asked for a TXT before it is there may remember that it was not (RFC 2308).
+#[tokio::test]
+async fn finding_the_place_asks_for_no_txt() {
+    let fake = Fake::start(zone().ns("example.test", "n.test").a("n.test", "127.0.0.1")).await;
+    let asker = without_configured(&fake);
+    asker.follow(NAME).await.unwrap();
+    asker.servers(NAME).await.unwrap();
+    assert_eq!(fake.asked(NAME, RecordType::TXT), 0);
 }
