@@ -64,14 +64,15 @@ fn access(name: &str, section: &Section<'_>, accounts: &BTreeMap<String, Aliyun>
         "webhook" => webhook(section),
         _ => library(section, kind).map(Provider::Library),
     };
-    let times = (time(section, "propagation_timeout"), time(section, "settle"));
-    Some(Dns {
-        provider: provider?,
+    // All is read before anything is missed: every error at once.
+    let dns = Dns {
         nameservers: nameservers(section),
-        propagation_timeout: times.0.unwrap_or(USUAL_PROPAGATION),
-        settle: times.1.unwrap_or_default(),
+        propagation_timeout: time(section, "propagation_timeout").unwrap_or(USUAL_PROPAGATION),
+        settle: time(section, "settle").unwrap_or_default(),
         doh: section.value("doh").and_then(|value| url(&value)).map(String::from),
-    })
+        ..Dns::default()
+    };
+    Some(Dns { provider: provider?, ..dns })
 }
 
 fn kind(value: &Value<'_>) -> Option<&'static Kind> {
@@ -146,13 +147,12 @@ fn exec(section: &Section<'_>) -> Option<Provider> {
 }
 
 fn acme_dns(section: &Section<'_>) -> Option<Provider> {
-    let server = section.needed("server", "\"https://auth.example.org\"")?;
+    let server = section.needed("server", "\"https://auth.example.org\"");
+    let networks = section.value("allow_from").map(|value| networks(&value));
     let accounts = section.value("accounts_file");
-    Some(Provider::AcmeDns {
-        server: base(&server)?,
-        allow_from: section.value("allow_from").map(|value| networks(&value)).unwrap_or_default(),
-        accounts_file: accounts.and_then(|value| section.said.path_as_written(&value)),
-    })
+    let accounts_file = accounts.and_then(|value| section.said.path_as_written(&value));
+    let server = server.and_then(|value| base(&value))?;
+    Some(Provider::AcmeDns { server, allow_from: networks.unwrap_or_default(), accounts_file })
 }
 
 /// Addresses or networks (RFC 4632), as acme-dns takes them.

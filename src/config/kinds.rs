@@ -219,7 +219,6 @@ pub const LIBRARY: [Kind; 67] = [
             text("user_ocid"),
             text("fingerprint"),
             secret("private_key_file"),
-            may("private_key_password_file", Form::Secret),
             text("region"),
             text("compartment_ocid"),
         ],

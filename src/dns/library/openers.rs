@@ -217,7 +217,7 @@ fn oraclecloud(said: &Said<'_>) -> anyhow::Result<U> {
         user_ocid: said.value("user_ocid")?,
         fingerprint: said.value("fingerprint")?,
         private_key_pem: said.value("private_key_file")?,
-        private_key_password: said.may("private_key_password_file")?,
+        private_key_password: None,
         region: said.value("region")?,
         compartment_ocid: said.value("compartment_ocid")?,
         request_timeout: TIME,
