@@ -9,10 +9,6 @@ mod exec;
 mod fake;
 #[cfg(feature = "more-dns")]
 mod library;
-#[cfg(not(feature = "more-dns"))]
-mod no_library;
-#[cfg(not(feature = "more-dns"))]
-use no_library as library;
 mod rfc2136;
 mod show;
 mod webhook;
@@ -181,6 +177,15 @@ impl Accesses {
                     .map(|(user, file)| Ok::<_, anyhow::Error>((user.clone(), self.secret(file)?)));
                 Rc::new(webhook::Webhook::new(endpoint, login.transpose()?, self.http.clone()))
             }
+            #[cfg(not(feature = "more-dns"))]
+            Provider::Library(said) => {
+                let _is_of_no_use = asker;
+                anyhow::bail!(
+                    "`[dns.{name}]`: the kind `{}` is not in this program",
+                    said.kind.name
+                )
+            }
+            #[cfg(feature = "more-dns")]
             Provider::Library(said) => {
                 let secret = |file: &Path| self.secret(file);
                 Rc::new(library::open(name, said, &secret, Rc::clone(asker))?)

@@ -242,6 +242,21 @@ async fn ends_after(row: &str, body: Body, wanted: (&str, Duration)) {
     assert_eq!(began.elapsed().as_secs(), wanted.1.as_secs(), "{row}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_all_show_it_settles() {
+    let world = world(Trouble::None);
+    let settle = Duration::from_secs(90);
+    world.prover.open.borrow_mut().entry("default".to_owned()).and_modify(|opened| {
+        let Opened { dns, look, propagation, .. } = &**opened;
+        let (dns, look) = (Rc::clone(dns), Rc::clone(look));
+        *opened = Rc::new(Opened { dns, look, propagation: *propagation, settle });
+    });
+    let began = Instant::now();
+    let (ended, left) = prove(&world, Body::Answers).await;
+    assert_eq!((ended.as_str(), left.len()), ("answer", 0));
+    assert_eq!(began.elapsed().as_secs(), settle.as_secs());
+}
+
 // The paused clock waits for the journal's threads.
 #[tokio::test(start_paused = true)]
 async fn taking_away_ends_in_time() {

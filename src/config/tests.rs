@@ -137,6 +137,36 @@ fn kinds_have_names_and_keys_of_their_own() {
     }
 }
 
+/// A document's row of a kind: its name, and its settings as the code has them.
+fn row_of(document: &str, kind: &kinds::Kind) -> Option<String> {
+    let start = format!("| `{}` |", kind.name);
+    let row = document.lines().find(|line| line.starts_with(&start))?;
+    row.split(" | ").nth(2).map(str::to_owned)
+}
+
+#[test]
+fn the_documents_tables_are_the_codes() {
+    let keys = |kind: &kinds::Kind, is_needed: bool| -> Vec<String> {
+        let those = kind.settings.iter().filter(|setting| setting.is_needed == is_needed);
+        those.map(|setting| format!("`{}`", setting.key)).collect()
+    };
+    for document in [include_str!("../../docs/dns.md"), include_str!("../../docs/dns.zh-CN.md")] {
+        for kind in kinds::OWN.iter().chain(&kinds::LIBRARY) {
+            let (must, may) = (keys(kind, true).join(", "), keys(kind, false).join(", "));
+            let may = if may.is_empty() { may } else { format!("({may})") };
+            let cell = [must, may].into_iter().filter(|part| !part.is_empty());
+            let cell = cell.collect::<Vec<_>>().join(" ");
+            assert_eq!(row_of(document, kind), Some(cell), "{}", kind.name);
+        }
+        for key in kinds::COMMON {
+            assert!(document.contains(&format!("| `{key}` |")), "{key}");
+        }
+        let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+        let all = kinds::OWN.len() + kinds::LIBRARY.len() + kinds::COMMON.len();
+        assert_eq!(rows, all, "a row of no kind");
+    }
+}
+
 #[test]
 fn every_certificate_said() {
     let config = read(include_str!("testdata/everything.toml")).unwrap();
@@ -193,7 +223,7 @@ fn what_is_shipped() {
         .map(|line| format!("{line}\n"))
         .collect();
     let config = read(&said).unwrap_or_else(|errors| panic!("{errors}\n{said}"));
-    assert_eq!((config.certificates.len(), config.dns.len()), (2, 3));
+    assert_eq!((config.certificates.len(), config.dns.len()), (2, 6));
     assert_eq!(config.certificates[1].name, "example.org");
 }
 

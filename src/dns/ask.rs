@@ -226,7 +226,7 @@ impl Asker {
         let help = if self.configured.is_empty() {
             "check /etc/resolv.conf, or set `nameservers` of the `[dns.NAME]`, or `doh` where port 53 is closed"
         } else {
-            "check the addresses in the `[dns.NAME]`, and that these servers run"
+            "check the addresses in the `[dns.NAME]`, and that these servers run; where port 53 is closed, set `doh`"
         };
         let (name, why) = (plain(name), why.join("; "));
         anyhow::anyhow!("no name server answered for {kind} of {name} ({why})\nhelp: {help}")

@@ -6,4 +6,5 @@ mod hooks;
 mod house;
 mod issuing;
 mod keeping_step;
+mod kinds;
 mod terminal;
