@@ -120,16 +120,19 @@ impl Library {
     fn told(&self, what: &str, zone: &str, error: &Error) -> anyhow::Error {
         let said = self.redactor.clean(&error.to_string());
         let own = &self.name;
-        match error {
-            Error::Unauthorized => NotPut::from(anyhow!(
-                "{what}: {said}\nhelp: the service does not take the keys of the `[dns.{own}]`: are they of this account, and allowed to change {zone}?"
-            ))
-            .into(),
-            Error::NotFound => anyhow!(
-                "{what}: {said}\nhelp: the account of the `[dns.{own}]` must hold the zone {zone}, and its keys may change it"
-            ),
-            _ => anyhow!("{what}: {said}\nhelp: compare the `[dns.{own}]` with what the service says of its keys"),
+        if matches!(error, Error::Unauthorized) {
+            let help = format!(
+                "the service does not take the keys of the `[dns.{own}]`: are they of this account, and allowed to change {zone}?"
+            );
+            return NotPut::from(anyhow!("{what}: {said}\nhelp: {help}")).into();
         }
+        let help = match matches!(error, Error::NotFound) {
+            true => format!(
+                "the account of the `[dns.{own}]` must hold the zone {zone}, and its keys may change it"
+            ),
+            false => format!("compare the `[dns.{own}]` with what the service says of its keys"),
+        };
+        anyhow!("{what}: {said}\nhelp: {help}")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::house::Ended;
 pub(crate) struct Town {
     pub(crate) world: World,
     pub(crate) folder: TempDir,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 impl Town {
@@ -28,10 +28,14 @@ impl Town {
     }
 
     pub(crate) fn run(&self, args: &str) -> Ended {
+        Ended::of(&self.command(args).output().unwrap())
+    }
+
+    pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new("timeout");
         command.args(["100", env!("CARGO_BIN_EXE_certferry"), "--config"]).arg(&self.config);
         command.args(args.split_whitespace()).env_clear();
-        Ended::of(&command.output().unwrap())
+        command
     }
 
     /// Changes the text of the config.

@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use certferry_sandbox::dns::{Behaviour, RecordType, ResponseCode};
 use certferry_sandbox::names::{AUTH_ZONE, HOOK_PASSWORD, HOOK_USER, Names};
+use certferry_sandbox::world::Provider;
 
+#[cfg(feature = "more-dns")]
+use crate::house::Ended;
 use crate::issuing::{ONE, Town};
 
 /// What the config says of alidns, and what these tests say in its place.
@@ -35,6 +39,14 @@ fn hook(names: &Names) -> String {
     format!(
         "provider = \"webhook\"\nendpoint = \"{}\"\nusername = \"{HOOK_USER}\"\npassword_file = \"password\"\n",
         names.url("hook")
+    )
+}
+
+#[cfg(feature = "more-dns")]
+fn powerdns(names: &Names) -> String {
+    format!(
+        "provider = \"powerdns\"\nendpoint = \"{}\"\napi_key_file = \"password\"\n",
+        names.url("")
     )
 }
 
@@ -131,20 +143,68 @@ fn doh_is_enough_where_port_53_is_closed() {
     assert!(names.calls("/dns-query").len() >= 2, "the CNAME and the TXT");
 }
 
+#[test]
+fn a_name_server_that_does_not_say_is_named_and_outvoted() {
+    let check = |row: &str, behaviour: Behaviour, why: &str| {
+        let town = Town::new(|seed| seed.servers = vec![Behaviour::Well, behaviour]);
+        let ended = town.run("renew");
+        assert_eq!((ended.code, town.cost()), (0, ONE), "{row}: {}", ended.all());
+        let server = town.world.dns.addresses()[1];
+        let said = format!("the DNS server {server} did not say for {CHALLENGE}: {why}");
+        assert!(ended.stdout.contains(&said), "{row}: {said}: {}", ended.all());
+    };
+    check("dead", Behaviour::Closed, "");
+    let failing = Behaviour::Answers(ResponseCode::ServFail, vec![RecordType::TXT]);
+    check("broken", failing, "it answered Server Failure");
+}
+
+/// Two certificates for one name, renewed side by side: each takes away its own values alone.
+fn two_lineages(row: &str, town: &Town) {
+    let text = fs::read_to_string(&town.config).unwrap();
+    let second =
+        "\n[[certificate]]\nname = \"second\"\ndomains = [\"*.example.test\", \"example.test\"]\n";
+    fs::write(&town.config, text + second).unwrap();
+    let ended = town.run("renew");
+    assert_eq!((ended.code, town.cost()), (0, [2, 2, 2, 0]), "{row}: {}", ended.all());
+    assert!(town.world.dns.zones().values(CHALLENGE, "TXT").is_empty(), "{row}");
+}
+
+#[test]
+fn two_lineages_of_one_name_do_not_disturb_each_other() {
+    two_lineages("alidns", &Town::new(|_| {}));
+    two_lineages("rfc2136", &Town::new(|seed| seed.provider = Provider::Rfc2136));
+    let (by_hook, _names) = town(hook);
+    two_lineages("webhook", &by_hook);
+}
+
 #[cfg(feature = "more-dns")]
 #[test]
 fn a_service_of_the_library_puts_and_takes_away() {
-    let (town, names) = town(|names| {
-        format!(
-            "provider = \"powerdns\"\nendpoint = \"{}\"\napi_key_file = \"password\"\n",
-            names.url("")
-        )
-    });
+    let (town, names) = town(powerdns);
     let ended = town.run("renew");
     assert_eq!((ended.code, town.cost()), (0, ONE), "{}", ended.all());
     assert!(town.world.dns.zones().values(CHALLENGE, "TXT").is_empty());
     let calls = names.calls("/api");
     assert!(calls.iter().all(|call| call.status < 300) && calls.len() >= 8, "{calls:?}");
+}
+
+#[cfg(feature = "more-dns")]
+#[test]
+fn two_lineages_at_a_service_of_the_library() {
+    let (town, _names) = town(powerdns);
+    two_lineages("powerdns", &town);
+}
+
+/// The library would end the process.
+#[cfg(feature = "more-dns")]
+#[test]
+fn a_system_without_roots_is_told() {
+    let (town, _names) = town(powerdns);
+    let mut command = town.command("renew");
+    command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+    let ended = Ended::of(&command.output().unwrap());
+    assert_eq!(ended.code, 1, "{}", ended.all());
+    assert!(ended.stderr.contains("help: install ca-certificates"), "{}", ended.all());
 }
 
 #[cfg(not(feature = "more-dns"))]

@@ -1,6 +1,6 @@
 //! What is asked of servers that behave in every way, and what is made of their answers.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 use super::*;
 use crate::dns::fake::{Fake, Zone};
