@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::future::join_all;
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::ask::{Asker, Server, Way, fqdn, says_something};
+use super::wire::Silence;
 
 /// A name and the TXT values that must be seen there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,29 @@ struct Look {
     values: BTreeSet<String>,
     server: Server,
     view: View,
+    /// So long a resolver's cache may go on saying what it said first.
+    cached: Option<Duration>,
+}
+
+/// How long to wait.
+struct Patience {
+    begun: Instant,
+    /// `propagation_timeout`.
+    said: Duration,
+    limit: Duration,
+}
+
+impl Patience {
+    fn end(&self) -> Instant {
+        self.begun + self.limit
+    }
+
+    /// A resolver was asked for the CNAME before the put, and may remember that there was nothing (RFC 2308): what it
+    /// says until then is no sign.
+    fn outlast(&mut self, looks: &[Look]) {
+        let cached = looks.iter().filter_map(|look| look.cached).max().unwrap_or_default();
+        self.limit = self.said + cached.min(LONGEST_CACHED);
+    }
 }
 
 impl Asker {
@@ -43,21 +67,22 @@ impl Asker {
     /// servers did not say, and why.
     ///
     /// # Errors
-    /// After `limit`, which server lacks which value.
+    /// After `limit` (and the time that a cache has said to keep), which server lacks which value.
     pub async fn shown(&self, wanted: &[Wanted], limit: Duration) -> anyhow::Result<Vec<String>> {
-        let deadline = Instant::now() + limit;
-        let mut looks = match timeout_at(deadline, self.looks(wanted)).await {
+        let mut patience = Patience { begun: Instant::now(), said: limit, limit };
+        let mut looks = match timeout_at(patience.end(), self.looks(wanted)).await {
             Ok(looks) => looks?,
             Err(_elapsed) => bail!("{}", late(limit, "the zone's servers could not be found")),
         };
         let mut pause = FIRST_PAUSE;
         loop {
-            let round = timeout_at(deadline, self.look_again(&mut looks)).await;
+            let round = timeout_at(patience.end(), self.look_again(&mut looks)).await;
             if round.is_ok() && is_shown(&looks) {
                 return Ok(open(&looks));
             }
-            if round.is_err() || Instant::now() + pause >= deadline {
-                bail!("{}", late(limit, &lacking(&looks)));
+            patience.outlast(&looks);
+            if round.is_err() || Instant::now() + pause >= patience.end() {
+                bail!("{}", late(patience.limit, &lacking(&looks)));
             }
             self.add_by_https(&mut looks);
             sleep(pause).await;
@@ -79,17 +104,11 @@ impl Asker {
     /// Asks where the values were not seen yet, all at once.
     async fn look_again(&self, looks: &mut [Look]) {
         let open = looks.iter_mut().filter(|look| look.view != View::Shows);
-        join_all(open.map(async |look| look.view = self.view(look).await)).await;
-    }
-
-    async fn view(&self, look: &Look) -> View {
-        match self.ask(&look.server, &look.name, RecordType::TXT).await {
-            Ok(answer) if says_something(&answer) => {
-                look.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
-            }
-            Ok(answer) => View::Silent(code(answer.metadata.response_code)),
-            Err(silence) => View::Silent(silence.to_string()),
-        }
+        join_all(open.map(async |look| {
+            let answer = self.ask(&look.server, &look.name, RecordType::TXT).await;
+            look.see(answer);
+        }))
+        .await;
     }
 
     /// A name of which all servers are silent is asked for by HTTPS too: resolvers may be reached where the zone's own
@@ -121,7 +140,21 @@ fn is_shown(looks: &[Look]) -> bool {
 impl Look {
     fn new(name: &Name, values: &BTreeSet<String>, server: Server) -> Self {
         let view = View::Silent("not asked yet".to_owned());
-        Self { name: name.clone(), values: values.clone(), server, view }
+        Self { name: name.clone(), values: values.clone(), server, view, cached: None }
+    }
+
+    fn see(&mut self, answer: Result<Message, Silence>) {
+        self.view = match answer {
+            Ok(answer) if says_something(&answer) => {
+                // The zone's own servers have no cache.
+                if self.server.way == Way::Https {
+                    self.cached.get_or_insert_with(|| lives(&answer));
+                }
+                self.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
+            }
+            Ok(answer) => View::Silent(code(answer.metadata.response_code)),
+            Err(silence) => View::Silent(silence.to_string()),
+        };
     }
 
     fn judge(&self, seen: BTreeSet<String>) -> View {
@@ -156,6 +189,16 @@ fn text(data: &RData) -> Option<String> {
     Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
 }
 
+/// How long a cache may keep this answer: the records, or that there are none (RFC 2308, 5).
+fn lives(answer: &Message) -> Duration {
+    let ttl = |record: &Record| match &record.data {
+        RData::SOA(soa) => record.ttl.min(soa.minimum),
+        _ => record.ttl,
+    };
+    let records = answer.answers.iter().chain(&answer.authorities);
+    Duration::from_secs(records.map(ttl).max().unwrap_or(0).into())
+}
+
 fn code(code: ResponseCode) -> String {
     format!("it answered {code}")
 }
@@ -180,6 +223,9 @@ fn late(limit: Duration, what: &str) -> String {
 
 /// Most providers show a record within a second: nothing is lost by looking early, at their own servers.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Negative answers live for an hour at most, by custom; an order may not live much longer.
+const LONGEST_CACHED: Duration = Duration::from_secs(3600);
 
 /// Slow providers take minutes: no need to ask them more often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -151,7 +151,7 @@ fn a_name_server_that_does_not_say_is_named_and_outvoted() {
         assert_eq!((ended.code, town.cost()), (0, ONE), "{row}: {}", ended.all());
         let server = town.world.dns.addresses()[1];
         let said = format!("the DNS server {server} did not say for {CHALLENGE}: {why}");
-        assert!(ended.stdout.contains(&said), "{row}: {said}: {}", ended.all());
+        assert!(ended.stderr.contains(&said), "{row}: {said}: {}", ended.all());
     };
     check("dead", Behaviour::Closed, "");
     let failing = Behaviour::Answers(ResponseCode::ServFail, vec![RecordType::TXT]);

@@ -124,3 +124,21 @@ async fn both_ways_closed_are_both_named() {
         assert!(error.contains(part), "{part}: {error}");
     }
 }
+
+/// A resolver's cache says that there is nothing, for a minute: that is waited for, whatever the limit.
+#[tokio::test(start_paused = true)]
+async fn what_a_cache_remembers_is_outlasted() {
+    let (fake, asker) = by_https(Zone::default().apex("example.test"), &[closed()]).await;
+    asker.follow(NAME).await.unwrap();
+    let later = fake.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(50)).await;
+        later.change(|_| both());
+    });
+    assert_eq!(asker.shown(&wanted(), SHORT).await.unwrap(), Vec::<String>::new());
+    let begun = Instant::now();
+    fake.change(|_| Zone::default().apex("example.test"));
+    let error = asker.shown(&wanted(), SHORT).await.unwrap_err().to_string();
+    assert!(error.contains("/dns-query lacks one and two of"), "{error}");
+    assert!(begun.elapsed() <= Duration::from_secs(60) + SHORT, "and no longer");
+}
