@@ -191,9 +191,9 @@ fn text(data: &RData) -> Option<String> {
 
 /// How long a cache may keep this answer: the records, or that there are none (RFC 2308, 5).
 fn lives(answer: &Message) -> Duration {
-    let ttl = |record: &Record| match &record.data {
-        RData::SOA(soa) => record.ttl.min(soa.minimum),
-        _ => record.ttl,
+    let ttl = |record: &Record| {
+        let RData::SOA(soa) = &record.data else { return record.ttl };
+        record.ttl.min(soa.minimum)
     };
     let records = answer.answers.iter().chain(&answer.authorities);
     Duration::from_secs(records.map(ttl).max().unwrap_or(0).into())
