@@ -72,6 +72,7 @@ struct Opened {
     dns: Rc<dyn Dns>,
     look: Rc<dyn Look>,
     propagation: Duration,
+    settle: Duration,
 }
 
 /// What must be asked of the DNS. A trait, so that tests need no server.
@@ -81,7 +82,7 @@ trait Look {
         &'a self,
         wanted: &'a [Wanted],
         limit: Duration,
-    ) -> LocalBoxFuture<'a, anyhow::Result<()>>;
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<String>>>;
 }
 
 impl Look for Asker {
@@ -93,7 +94,7 @@ impl Look for Asker {
         &'a self,
         wanted: &'a [Wanted],
         limit: Duration,
-    ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<String>>> {
         Self::shown(self, wanted, limit).boxed_local()
     }
 }
@@ -196,7 +197,11 @@ impl Prover {
             self.put(&access, record, placed).await?;
         }
         let wanted = wanted(&records);
-        self.ready(access.look.shown(&wanted, access.propagation)).await
+        let silent = self.ready(access.look.shown(&wanted, access.propagation)).await?;
+        for server in silent {
+            self.ground.say.line(format!("{}: the DNS server {server}", purpose.lineage));
+        }
+        self.ready(sleep(access.settle).map(Ok)).await
     }
 
     /// What an earlier run put, or was about to put, for this order.
@@ -213,13 +218,9 @@ impl Prover {
         access: &Opened,
         proofs: &[Proof],
     ) -> anyhow::Result<Vec<Record>> {
-        let mut places: BTreeMap<&str, String> = BTreeMap::new();
+        let places = places(access, proofs).await?;
         let mut records = Vec::new();
         for Proof { name, value } in proofs {
-            if !places.contains_key(name.as_str()) {
-                let place = access.look.follow(&format!("_acme-challenge.{name}")).await?;
-                places.insert(name, place);
-            }
             let place = places.get(name.as_str()).cloned().unwrap_or_default();
             records.push(Record {
                 lineage: purpose.lineage.to_owned(),
@@ -344,8 +345,9 @@ impl Prover {
         if let Some(access) = self.open.borrow().get(name) {
             return Ok(Rc::clone(access));
         }
-        let Access { dns, asker, propagation } = self.accesses.open(name)?;
-        let access = Rc::new(Opened { dns, look: Rc::new(asker), propagation });
+        let keep = Rc::new(keep::InStore(self.store.clone()));
+        let Access { dns, asker, propagation, settle } = self.accesses.open(name, keep)?;
+        let access = Rc::new(Opened { dns, look: asker, propagation, settle });
         self.open.borrow_mut().insert(name.to_owned(), Rc::clone(&access));
         Ok(access)
     }
@@ -368,6 +370,26 @@ impl Prover {
             done = work => done,
         }
     }
+}
+
+/// Where the records of the proofs stand, by name. All that people must set first is told at once.
+async fn places<'a>(
+    access: &Opened,
+    proofs: &'a [Proof],
+) -> anyhow::Result<BTreeMap<&'a str, String>> {
+    let mut places = BTreeMap::new();
+    let mut missing: Vec<String> = Vec::new();
+    let names: BTreeSet<&str> = proofs.iter().map(|proof| proof.name.as_str()).collect();
+    for name in names {
+        let challenge = format!("_acme-challenge.{name}");
+        let place = access.look.follow(&challenge).await?;
+        if let Err(error) = access.dns.make_ready(&challenge, &place).await {
+            missing.push(format!("{error:#}"));
+        }
+        places.insert(name, place);
+    }
+    anyhow::ensure!(missing.is_empty(), missing.join("\n"));
+    Ok(places)
 }
 
 /// Works on the store in a thread that may wait for the disk.
@@ -419,5 +441,6 @@ const SIDE_BY_SIDE: usize = 8;
 /// After SIGTERM: less than the five seconds after which impatient supervisors kill.
 const CLEAN_UP_WHEN_STOPPED: Duration = Duration::from_secs(4);
 
+mod keep;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! The configuration: what was said (TOML) becomes what is meant. Pure: it opens no file and knows no other module.
 
 mod certificates;
-mod edge;
 mod credentials;
+mod dns;
+mod edge;
 mod error;
+pub mod kinds;
 mod names;
 mod said;
 mod sections;
@@ -150,6 +152,10 @@ pub struct Dns {
     pub nameservers: Vec<std::net::SocketAddr>,
     /// How long records may take to show on all servers. 10 minutes by default.
     pub propagation_timeout: std::time::Duration,
+    /// How long to wait after all servers have shown the records. Nothing by default.
+    pub settle: std::time::Duration,
+    /// Asked by HTTPS (RFC 8484) where no server answers at port 53.
+    pub doh: Option<String>,
 }
 
 /// A kind of DNS access.
@@ -176,6 +182,44 @@ pub enum Provider {
         /// Absolute path of the program.
         program: PathBuf,
     },
+    /// A server that serves challenges alone: <https://github.com/joohoi/acme-dns>.
+    AcmeDns {
+        /// Its URL, without a slash at its end.
+        server: String,
+        /// Networks from which updates may come, told at registration. Empty: all.
+        allow_from: Vec<String>,
+        /// Registrations made by another program, in its JSON.
+        accounts_file: Option<PathBuf>,
+    },
+    /// An HTTP service that takes what lego's `httpreq` sends.
+    Webhook {
+        /// Its URL, without a slash at its end.
+        endpoint: String,
+        /// User name, and the file with the password.
+        login: Option<(String, PathBuf)>,
+    },
+    /// A service that the library dns-update knows.
+    Library(Library),
+}
+
+/// A service that the library dns-update knows, and its settings.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Which.
+    pub kind: &'static kinds::Kind,
+    /// What was said, by the keys of the kind.
+    pub settings: BTreeMap<&'static str, Set>,
+    /// Time to live of the records, in seconds.
+    pub ttl: u32,
+}
+
+/// A setting of a [`Library`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// As it stands, in its own words.
+    Text(String),
+    /// The file with a secret.
+    File(PathBuf),
 }
 
 /// Algorithms of TSIG that we speak.
@@ -333,7 +377,7 @@ fn meant<'a>(said: &'a Said<'a>, table: &'a DeTable<'a>, file: &Path) -> Config 
         acme: sections::acme(&whole),
         store: sections::store(&whole),
         trust: sections::trust(&whole),
-        dns: sections::dns(&whole, &aliyun),
+        dns: dns::dns(&whole, &aliyun),
         aliyun,
         certificates: Vec::new(),
     };

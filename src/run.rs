@@ -306,7 +306,11 @@ impl Run {
     fn dns_accounts(&self) -> BTreeMap<String, Account> {
         let names = self.config.dns.values().filter_map(|dns| match &dns.provider {
             Provider::Alidns { aliyun } => Some(aliyun.clone()),
-            Provider::Rfc2136 { .. } | Provider::Exec { .. } => None,
+            Provider::Rfc2136 { .. }
+            | Provider::Exec { .. }
+            | Provider::AcmeDns { .. }
+            | Provider::Webhook { .. }
+            | Provider::Library(_) => None,
         });
         names.filter_map(|name| Some((name.clone(), self.account(&name).ok()?))).collect()
     }

@@ -4,6 +4,7 @@
 //! version                      the format, `1`
 //! locks/                       empty but for who holds them; never deleted
 //! acme/HOST/account.json       ACME accounts
+//! dns/SERVER/DOMAIN.json       accounts at DNS servers
 //! archive/NAME/0001/*.pem      the versions of a lineage, also of what other clients issue; what is pinned by hand
 //! live/NAME                    a link to the version that counts
 //! journal/                     lineages/, targets/, records/, renew.json
@@ -13,6 +14,7 @@
 mod account;
 mod claims;
 mod copies;
+mod dns;
 mod files;
 mod journal;
 mod judge;

@@ -117,7 +117,7 @@ impl Look for FakeLook {
         &'a self,
         wanted: &'a [Wanted],
         _limit: Duration,
-    ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<String>>> {
         let standing = self.place.standing.borrow();
         let stands = |name: &str, value: &String| {
             standing.iter().any(|(at, what)| at == name && what == value)
@@ -127,7 +127,7 @@ impl Look for FakeLook {
             return ready(Err(anyhow::anyhow!("ns1 lacks it"))).boxed_local();
         }
         assert!(all, "asked before all values were put");
-        ready(Ok(())).boxed_local()
+        ready(Ok(Vec::new())).boxed_local()
     }
 }
 
@@ -153,6 +153,7 @@ fn world(trouble: Trouble) -> World {
         dns: Rc::new(FakeDns { place: Rc::clone(&place), trouble, stop: ground.stop.clone() }),
         look: Rc::new(FakeLook { place: Rc::clone(&place), trouble }),
         propagation: Duration::from_secs(1),
+        settle: Duration::ZERO,
     };
     let config = crate::config::Config::without_file(folder.path().join("store"));
     let prover = Prover {
@@ -239,6 +240,21 @@ async fn ends_after(row: &str, body: Body, wanted: (&str, Duration)) {
     let (ended, left) = prove(&world, body).await;
     assert_eq!((ended.as_str(), left.len()), (wanted.0, 2), "{row}");
     assert_eq!(began.elapsed().as_secs(), wanted.1.as_secs(), "{row}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_all_show_it_settles() {
+    let world = world(Trouble::None);
+    let settle = Duration::from_secs(90);
+    world.prover.open.borrow_mut().entry("default".to_owned()).and_modify(|opened| {
+        let Opened { dns, look, propagation, .. } = &**opened;
+        let (dns, look) = (Rc::clone(dns), Rc::clone(look));
+        *opened = Rc::new(Opened { dns, look, propagation: *propagation, settle });
+    });
+    let began = Instant::now();
+    let (ended, left) = prove(&world, Body::Answers).await;
+    assert_eq!((ended.as_str(), left.len()), ("answer", 0));
+    assert_eq!(began.elapsed().as_secs(), settle.as_secs());
 }
 
 // The paused clock waits for the journal's threads.

@@ -140,12 +140,12 @@ impl<'a> Said<'a> {
 impl<'a> Section<'a> {
     /// Reports keys that are none of these.
     pub(super) fn only(&self, known: &[&str]) {
-        self.only_beside("", known);
+        self.only_beside(&[], known);
     }
 
-    /// Reports keys that are none of these, but for one that was judged before.
-    pub(super) fn only_beside(&self, judged: &str, known: &[&str]) {
-        let keys = self.table.keys().filter(|key| key.get_ref() != judged);
+    /// Reports keys that are none of these, but for those that were judged before.
+    pub(super) fn only_beside(&self, judged: &[&str], known: &[&str]) {
+        let keys = self.table.keys().filter(|key| !judged.contains(&key.get_ref().as_ref()));
         for key in keys.filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let place = self.place_of(key.get_ref(), key.span().start);
             self.said.wrong(&place, "is not known", did_you_mean(key.get_ref(), known));

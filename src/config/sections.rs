@@ -1,16 +1,13 @@
-//! `[acme]`, `[store]`, `[trust]`, `[aliyun.NAME]`, `[dns.NAME]`: what was said becomes what is meant.
+//! `[acme]`, `[store]`, `[trust]`, `[aliyun.NAME]`: what was said becomes what is meant.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use reqwest::Url;
 
 use super::said::{Section, Value, did_you_mean};
-use super::{
-    Acme, Aliyun, CdnApi, Dns, Eab, Keys, Provider, StoreAt, Trust, TsigAlgorithm, credentials,
-};
+use super::{Acme, Aliyun, CdnApi, Eab, Keys, StoreAt, Trust, credentials};
 
 /// The CAs that have a short name: the name, the directory, and whether an account needs an external binding.
 /// Sources: letsencrypt.org/docs, zerossl.com/documentation/acme, cloud.google.com/certificate-manager/docs.
@@ -27,12 +24,6 @@ const DIRECTORIES: [(&str, &str, Binding); 4] = [
 
 /// The documented limit of a user's uploads is 10 a second (API document of SetDomainServerCertificate); 104 ms apart are 9.6.
 const MOST_CALLS_PER_SECOND: f64 = 9.6;
-
-/// What slow providers need; the wait ends as soon as all servers show the record.
-const USUAL_PROPAGATION: Duration = Duration::from_secs(600);
-
-/// An authorization lives a week at least, a run of the timer should end within a day.
-const LONGEST_PROPAGATION: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Binding {
@@ -135,23 +126,6 @@ pub(super) fn aliyun(file: &Section<'_>) -> BTreeMap<String, Aliyun> {
     accounts
 }
 
-pub(super) fn dns(
-    file: &Section<'_>,
-    accounts: &BTreeMap<String, Aliyun>,
-) -> BTreeMap<String, Dns> {
-    let said = file.named("dns").into_iter();
-    // One that is wrong is there all the same: who names it is not wrong too.
-    let nothing = || Dns {
-        provider: Provider::Alidns { aliyun: "default".to_owned() },
-        nameservers: Vec::new(),
-        propagation_timeout: USUAL_PROPAGATION,
-    };
-    said.map(|(name, section)| {
-        (name.to_owned(), access(name, &section, accounts).unwrap_or_else(nothing))
-    })
-    .collect()
-}
-
 /// Reports a name of a `[KIND.NAME]` that is not there.
 pub(super) fn must_exist<T>(value: &Value<'_>, kind: &str, all: &BTreeMap<String, T>) {
     let Some(name) = value.text() else { return };
@@ -168,7 +142,7 @@ pub(super) fn must_exist<T>(value: &Value<'_>, kind: &str, all: &BTreeMap<String
 fn binding(section: &Section<'_>) -> Option<Eab> {
     let file = section.said.folder().join("eab-key");
     keep_out_secret(section, "hmac_key", "hmac_key_file", &file.display().to_string());
-    section.only_beside("hmac_key", &["key_id", "hmac_key_file"]);
+    section.only_beside(&["hmac_key"], &["key_id", "hmac_key_file"]);
     let key_id = section.needed("key_id", "\"...\"");
     let file = section.needed("hmac_key_file", "\"...\"");
     Some(Eab {
@@ -214,7 +188,7 @@ fn account(name: &str, section: &Section<'_>) -> Aliyun {
     let (secret, secret_file) = ("access_key_secret", "access_key_secret_file");
     keep_out_secret(section, secret, secret_file, &file.display().to_string());
     section.only_beside(
-        secret,
+        &[secret],
         &[
             "access_key_id",
             secret_file,
@@ -273,7 +247,7 @@ pub(super) fn endpoint(section: &Section<'_>, key: &str) -> Option<String> {
 }
 
 /// https, or http for a loopback address; no user name, no fragment.
-fn url(value: &Value<'_>) -> Option<Url> {
+pub(super) fn url(value: &Value<'_>) -> Option<Url> {
     let written = value.text()?;
     let whole =
         if written.contains("://") { written.to_owned() } else { format!("https://{written}") };
@@ -323,134 +297,8 @@ fn calls_per_second(section: &Section<'_>) -> Option<f64> {
     None
 }
 
-fn access(name: &str, section: &Section<'_>, accounts: &BTreeMap<String, Aliyun>) -> Option<Dns> {
-    well_named(name, section);
-    let kinds = [("alidns", Kind::Alidns), ("rfc2136", Kind::Rfc2136), ("exec", Kind::Exec)];
-    let kind = section.needed("provider", "\"alidns\"")?.one_of(&kinds)?;
-    section.only(&[&["provider", "nameservers", "propagation_timeout"], kind.keys()].concat());
-    let provider = match kind {
-        Kind::Alidns => Some(alidns(section, accounts)),
-        Kind::Rfc2136 => rfc2136(section),
-        Kind::Exec => exec(section),
-    };
-    Some(Dns {
-        provider: provider?,
-        nameservers: nameservers(section),
-        propagation_timeout: propagation_timeout(section).unwrap_or(USUAL_PROPAGATION),
-    })
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Alidns,
-    Rfc2136,
-    Exec,
-}
-
-impl Kind {
-    fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Alidns => &["aliyun"],
-            Self::Rfc2136 => &["server", "key_name", "key_file", "algorithm"],
-            Self::Exec => &["program"],
-        }
-    }
-}
-
-fn alidns(section: &Section<'_>, accounts: &BTreeMap<String, Aliyun>) -> Provider {
-    let value = section.value("aliyun");
-    if let Some(value) = &value {
-        must_exist(value, "aliyun", accounts);
-    }
-    let aliyun = value.and_then(|value| value.text()).unwrap_or("default").to_owned();
-    Provider::Alidns { aliyun }
-}
-
-fn rfc2136(section: &Section<'_>) -> Option<Provider> {
-    let server = section.needed("server", "\"192.0.2.53\"").and_then(|value| {
-        let text = value.text()?;
-        server(&value, text)
-    });
-    let key_name = section.needed("key_name", "\"...\"").and_then(|value| value.text());
-    let key_file = section
-        .needed("key_file", "\"...\"")
-        .and_then(|value| section.said.path_as_written(&value));
-    let algorithms = [
-        ("hmac-sha256", TsigAlgorithm::HmacSha256),
-        ("hmac-sha384", TsigAlgorithm::HmacSha384),
-        ("hmac-sha512", TsigAlgorithm::HmacSha512),
-    ];
-    let algorithm = section.value("algorithm").and_then(|value| value.one_of(&algorithms));
-    Some(Provider::Rfc2136 {
-        server: server?,
-        key_name: key_name?.to_owned(),
-        algorithm: algorithm.unwrap_or(TsigAlgorithm::HmacSha256),
-        key_file: key_file?,
-    })
-}
-
-fn exec(section: &Section<'_>) -> Option<Provider> {
-    let value = section.needed("program", "\"/usr/local/bin/...\"")?;
-    Some(Provider::Exec { program: section.said.path(&value)? })
-}
-
-fn nameservers(section: &Section<'_>) -> Vec<SocketAddr> {
-    let values = section.value("nameservers").and_then(|value| value.texts()).unwrap_or_default();
-    values.into_iter().filter_map(|(value, text)| server(&value, text)).collect()
-}
-
-/// An address with or without a port; port 53 without (RFC 1035, 4.2).
-fn server(value: &Value<'_>, text: &str) -> Option<SocketAddr> {
-    let plain = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let address = text.parse().or_else(|_| plain.map(|address| SocketAddr::new(address, 53)));
-    if address.is_err() {
-        value.wrong(
-            format!("has `{text}`, which is no IP address"),
-            "write an address with or without a port: `192.0.2.53`, `127.0.0.1:5353`, `[2001:db8::1]:53`",
-        );
-    }
-    address.ok()
-}
-
-fn propagation_timeout(section: &Section<'_>) -> Option<Duration> {
-    let value = section.value("propagation_timeout")?;
-    let text = value.text()?;
-    let meant = duration(text);
-    match meant {
-        Some(time) if !time.is_zero() && time <= LONGEST_PROPAGATION => meant,
-        Some(_) => {
-            value.wrong(format!("cannot be `{text}`"), "write a time above 0, at most `24h`");
-            None
-        }
-        None => {
-            let help = "write numbers with their units: `10m`, `90s`, `1h30m`";
-            value.wrong(format!("has `{text}`, which is no length of time"), help);
-            None
-        }
-    }
-}
-
-/// `1h30m`, `10m`, `90s`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut seconds = 0_u64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let unit = match rest.as_bytes().get(digits)? {
-            b'h' => 3600,
-            b'm' => 60,
-            b's' => 1,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[digits + 1..];
-    }
-    (!text.is_empty()).then(|| Duration::from_secs(seconds))
-}
-
 /// The name goes into file names and messages.
-fn well_named(name: &str, section: &Section<'_>) {
+pub(super) fn well_named(name: &str, section: &Section<'_>) {
     if !super::is_plain(name) {
         let help = "letters, digits, dot, dash and underscore, and a letter or digit first";
         section.said.wrong(&section.place, "has a name that cannot be", help);
@@ -458,7 +306,7 @@ fn well_named(name: &str, section: &Section<'_>) {
 }
 
 /// A secret stands in the file that all may read.
-fn keep_out_secret(section: &Section<'_>, key: &str, file_key: &str, file: &str) {
+pub(super) fn keep_out_secret(section: &Section<'_>, key: &str, file_key: &str, file: &str) {
     if let Some(value) = section.value(key) {
         let help = format!(
             "put it in a file of its own: `(umask 077 && cat > {file})`, paste it, Enter, Ctrl-D; then write \

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    CdnDomain, Config, EdgeAt, Errors, KeyType, Provider, Trust, TsigAlgorithm, Verify, dns_name,
-    nearest,
+    CdnDomain, Config, EdgeAt, Errors, KeyType, Provider, Set, Trust, TsigAlgorithm, Verify,
+    dns_name, kinds, nearest,
 };
 
 const SHIPPED: &str = include_str!("../../packaging/config.toml");
@@ -110,6 +110,81 @@ fn every_dns_said() {
 }
 
 #[test]
+fn every_other_dns_said() {
+    let config = read(include_str!("testdata/everything.toml")).unwrap();
+    let delegated = &config.dns["delegated"];
+    let Provider::AcmeDns { server, allow_from, accounts_file } = &delegated.provider else {
+        panic!("acme-dns")
+    };
+    assert_eq!(server, "https://auth.example.org");
+    assert_eq!(allow_from, &["192.0.2.0/24", "2001:db8::1"]);
+    assert_eq!(accounts_file.as_deref(), Some(Path::new("accounts.json")));
+    assert_eq!(delegated.settle, Duration::from_secs(30));
+    assert_eq!(delegated.doh.as_deref(), Some("https://dns.alidns.com/dns-query"));
+    let Provider::Webhook { endpoint, login } = &config.dns["hook"].provider else {
+        panic!("webhook")
+    };
+    assert_eq!(endpoint, "http://127.0.0.1:8080/dns");
+    assert_eq!(login.as_ref().unwrap(), &("u".to_owned(), PathBuf::from("password")));
+    let Provider::Library(library) = &config.dns["tencent"].provider else { panic!("tencent") };
+    assert_eq!((library.kind.name, library.ttl), ("tencent", 60));
+    let text = |key: &str| library.settings.get(key).cloned();
+    assert_eq!(text("secret_id"), Some(Set::Text("AKID".to_owned())));
+    assert_eq!(text("secret_key_file"), Some(Set::File(PathBuf::from("tencent"))));
+    assert_eq!(library.settings.len(), 2);
+}
+
+#[test]
+fn kinds_have_names_and_keys_of_their_own() {
+    let all: Vec<_> = kinds::OWN.iter().chain(&kinds::LIBRARY).collect();
+    let mut names: Vec<_> = all.iter().map(|kind| kind.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all.len(), "a name twice");
+    for kind in all {
+        let mut keys = kind.keys();
+        keys.push("ttl");
+        keys.sort_unstable();
+        let number = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), number, "{}: a key twice", kind.name);
+        for setting in kind.settings.iter().filter(|s| s.form == kinds::Form::Secret) {
+            assert!(setting.key.ends_with("_file"), "{}: {}", kind.name, setting.key);
+        }
+    }
+}
+
+/// A document's row of a kind: its name, and its settings as the code has them.
+fn row_of(document: &str, kind: &kinds::Kind) -> Option<String> {
+    let start = format!("| `{}` |", kind.name);
+    let row = document.lines().find(|line| line.starts_with(&start))?;
+    row.split(" | ").nth(2).map(str::to_owned)
+}
+
+#[test]
+fn the_documents_tables_are_the_codes() {
+    let keys = |kind: &kinds::Kind, is_needed: bool| -> Vec<String> {
+        let those = kind.settings.iter().filter(|setting| setting.is_needed == is_needed);
+        those.map(|setting| format!("`{}`", setting.key)).collect()
+    };
+    for document in [include_str!("../../docs/dns.md"), include_str!("../../docs/dns.zh-CN.md")] {
+        for kind in kinds::OWN.iter().chain(&kinds::LIBRARY) {
+            let (must, may) = (keys(kind, true).join(", "), keys(kind, false).join(", "));
+            let may = if may.is_empty() { may } else { format!("({may})") };
+            let cell = [must, may].into_iter().filter(|part| !part.is_empty());
+            let cell = cell.collect::<Vec<_>>().join(" ");
+            assert_eq!(row_of(document, kind), Some(cell), "{}", kind.name);
+        }
+        for key in kinds::COMMON {
+            assert!(document.contains(&format!("| `{key}` |")), "{key}");
+        }
+        let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+        let all = kinds::OWN.len() + kinds::LIBRARY.len() + kinds::COMMON.len();
+        assert_eq!(rows, all, "a row of no kind");
+    }
+}
+
+#[test]
 fn every_certificate_said() {
     let config = read(include_str!("testdata/everything.toml")).unwrap();
     let [full, short, source] = config.certificates.as_slice() else { panic!("three") };
@@ -175,7 +250,7 @@ fn what_is_shipped() {
         .map(|line| format!("{line}\n"))
         .collect();
     let config = read(&said).unwrap_or_else(|errors| panic!("{errors}\n{said}"));
-    assert_eq!((config.certificates.len(), config.dns.len()), (2, 3));
+    assert_eq!((config.certificates.len(), config.dns.len()), (2, 6));
     assert_eq!(config.certificates[1].name, "example.org");
 }
 

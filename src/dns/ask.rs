@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
@@ -10,16 +11,21 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+use super::doh::Doh;
 use super::wire::{self, Recursion, Silence};
 
-/// Asks the configured name servers; without any, the system's, and a zone's own where a record must be seen.
-#[derive(Clone, Debug)]
+/// Asks the configured name servers; without any, the system's, and a zone's own where a record must be seen. Where none
+/// of them answers, a resolver by HTTPS, if there is one.
+#[derive(Debug)]
 pub struct Asker {
     configured: Vec<SocketAddr>,
     /// Read when first needed: a run that asks nothing reads no file.
     system: OnceLock<Vec<SocketAddr>>,
     /// Where a zone's own servers listen: 53, but in tests.
     port: u16,
+    doh: Option<Doh>,
+    /// Nobody answered at port 53: it is not tried again.
+    is_closed: AtomicBool,
 }
 
 /// A server that answers for a name, and how to ask it.
@@ -27,15 +33,33 @@ pub struct Asker {
 pub(crate) struct Server {
     /// Its name, or its address where it has none.
     pub(crate) name: String,
-    pub(crate) address: SocketAddr,
-    pub(crate) recursion: Recursion,
+    pub(crate) way: Way,
+}
+
+/// How a server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Plain(SocketAddr, Recursion),
+    Https,
 }
 
 impl Asker {
     /// Asks these servers for everything; none: the system's and the zones' own.
     #[must_use]
     pub fn new(nameservers: &[SocketAddr]) -> Self {
-        Self { configured: nameservers.to_vec(), system: OnceLock::new(), port: DNS_PORT }
+        Self {
+            configured: nameservers.to_vec(),
+            system: OnceLock::new(),
+            port: DNS_PORT,
+            doh: None,
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, with a resolver that is asked by HTTPS where nobody answers at port 53.
+    #[must_use]
+    pub(crate) fn or_by_https(self, doh: Option<Doh>) -> Self {
+        Self { doh, ..self }
     }
 
     /// Where a record for `name` really stands: the end of its CNAMEs, no dot at its end.
@@ -77,7 +101,7 @@ impl Asker {
         let at = fqdn(name)?;
         let servers = self.servers(name).await?;
         let ask = async |server: &Server| {
-            let answer = wire::ask(server.address, &at, RecordType::SOA, server.recursion).await;
+            let answer = self.ask(server, &at, RecordType::SOA).await;
             (server.to_string(), answer.err().map(|silence| silence.to_string()))
         };
         Ok(join_all(servers.iter().map(ask)).await)
@@ -87,15 +111,37 @@ impl Asker {
     pub(crate) async fn servers(&self, name: &str) -> anyhow::Result<Vec<Server>> {
         let own =
             if self.configured.is_empty() { self.own_servers(name).await? } else { Vec::new() };
+        if let (Some(by_https), true) = (self.by_https(), self.is_closed()) {
+            return Ok(vec![by_https]);
+        }
         if !own.is_empty() {
             return Ok(own);
         }
         let resolver = |address: &SocketAddr| Server {
             name: address.to_string(),
-            address: *address,
-            recursion: Recursion::Desired,
+            way: Way::Plain(*address, Recursion::Desired),
         };
         Ok(self.resolvers().iter().map(resolver).collect())
+    }
+
+    /// The resolver that is asked by HTTPS.
+    pub(crate) fn by_https(&self) -> Option<Server> {
+        let doh = self.doh.as_ref()?;
+        Some(Server { name: doh.url().to_owned(), way: Way::Https })
+    }
+
+    /// Asks one server.
+    pub(crate) async fn ask(
+        &self,
+        server: &Server,
+        name: &Name,
+        kind: RecordType,
+    ) -> Result<Message, Silence> {
+        match (server.way, &self.doh) {
+            (Way::Plain(address, recursion), _) => wire::ask(address, name, kind, recursion).await,
+            (Way::Https, Some(doh)) => doh.ask(name, kind).await,
+            (Way::Https, None) => Err(Silence::Io("no `doh` is set".to_owned())),
+        }
     }
 
     /// The zone's own servers with all their addresses.
@@ -117,8 +163,7 @@ impl Asker {
             .filter_map(|record| record.data.ip_addr())
             .map(|ip| Server {
                 name: plain(server),
-                address: SocketAddr::new(ip, self.port),
-                recursion: Recursion::Off,
+                way: Way::Plain(SocketAddr::new(ip, self.port), Recursion::Off),
             })
             .collect()
     }
@@ -142,9 +187,29 @@ impl Asker {
         Ok(None)
     }
 
-    /// The first answer that says something; none where all who answered will not say. All are asked at once: a dead one
-    /// costs no time.
+    /// An answer that says something; none where all who answered will not say.
     pub(super) async fn resolve(
+        &self,
+        name: &Name,
+        kind: RecordType,
+    ) -> anyhow::Result<Option<Message>> {
+        let Some(doh) = &self.doh else { return self.resolve_plainly(name, kind).await };
+        let plainly = match self.is_closed() {
+            true => Err(anyhow::anyhow!("nobody answers at port 53")),
+            false => self.resolve_plainly(name, kind).await,
+        };
+        let Err(closed) = plainly else { return plainly };
+        match doh.ask(name, kind).await {
+            Ok(answer) => {
+                self.is_closed.store(true, Ordering::Relaxed);
+                Ok(Some(answer).filter(says_something))
+            }
+            Err(silence) => Err(anyhow::anyhow!("{} ({silence}), and {closed}", doh.url())),
+        }
+    }
+
+    /// The first answer that says something. All are asked at once: a dead one costs no time.
+    async fn resolve_plainly(
         &self,
         name: &Name,
         kind: RecordType,
@@ -165,6 +230,10 @@ impl Asker {
         if answered { Ok(None) } else { Err(self.nobody(name, kind, &silent)) }
     }
 
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
     fn nobody(
         &self,
         name: &Name,
@@ -173,9 +242,9 @@ impl Asker {
     ) -> anyhow::Error {
         let why: Vec<_> = silent.iter().map(|(server, why)| format!("{server}: {why}")).collect();
         let help = if self.configured.is_empty() {
-            "check /etc/resolv.conf, or set `nameservers` of the `[dns.NAME]`"
+            "check /etc/resolv.conf, or set `nameservers` of the `[dns.NAME]`, or `doh` where port 53 is closed"
         } else {
-            "check the addresses in the `[dns.NAME]`, and that these servers run"
+            "check the addresses in the `[dns.NAME]`, and that these servers run; where port 53 is closed, set `doh`"
         };
         let (name, why) = (plain(name), why.join("; "));
         anyhow::anyhow!("no name server answered for {kind} of {name} ({why})\nhelp: {help}")
@@ -191,9 +260,12 @@ impl Asker {
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, address, .. } = self;
+        let Self { name, way } = self;
         write!(f, "{name}")?;
-        if *name == address.to_string() { Ok(()) } else { write!(f, " ({address})") }
+        match way {
+            Way::Plain(address, _) if *name != address.to_string() => write!(f, " ({address})"),
+            Way::Plain(..) | Way::Https => Ok(()),
+        }
     }
 }
 
@@ -251,103 +323,12 @@ const DNS_PORT: u16 = 53;
 const CNAMES: usize = 10;
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-    use super::*;
-    use crate::dns::fake::{Fake, Zone};
-
-    const NAME: &str = "_acme-challenge.www.example.test";
-
-    fn zone() -> Zone {
-        Zone::default().apex("example.test")
-    }
-
-    async fn followed(row: &str, zone: Zone, wanted: Result<&str, &str>) {
-        let fake = Fake::start(zone).await;
-        let got = Asker::new(&[fake.address]).follow(NAME).await.map_err(|error| error.to_string());
-        match wanted {
-            Ok(name) => assert_eq!(got.as_deref(), Ok(name), "{row}"),
-            Err(part) => {
-                assert!(got.as_ref().is_err_and(|text| text.contains(part)), "{row}: {got:?}")
-            }
-        }
-        assert_eq!(fake.asked(NAME, RecordType::TXT), 0, "{row}: the record is not asked for");
-    }
-
-    #[tokio::test]
-    async fn cnames_are_followed() {
-        let chain = |length: usize| {
-            (0..length).fold(zone().cname(NAME, "c0.test"), |zone, at| {
-                zone.cname(&format!("c{at}.test"), &format!("c{}.test", at + 1))
-            })
-        };
-        let code = |code| zone().code("", RecordType::CNAME, code);
-        followed("none", zone(), Ok(NAME)).await;
-        followed("one", zone().cname(NAME, "Abc.Other.test"), Ok("abc.other.test")).await;
-        followed("nine", chain(8), Ok("c8.test")).await;
-        followed("too many", chain(12), Err("more than 10 CNAMEs")).await;
-        followed("a circle", chain(1).cname("c1.test", NAME), Err("circle")).await;
-        followed("not implemented", code(ResponseCode::NotImp), Ok(NAME)).await;
-        followed("refused", code(ResponseCode::Refused), Ok(NAME)).await;
-        followed("server failure", code(ResponseCode::ServFail), Ok(NAME)).await;
-    }
-
-    async fn cut(row: &str, zone: Zone, wanted: Option<&str>) {
-        let fake = Fake::start(zone).await;
-        let got = Asker::new(&[fake.address]).zone(NAME).await.unwrap();
-        assert_eq!(got.as_deref(), wanted, "{row}");
-    }
-
-    #[tokio::test]
-    async fn zones_are_found_by_their_soa() {
-        let at = |name| zone().code(name, RecordType::SOA, ResponseCode::ServFail);
-        cut("by the authority section", zone(), Some("example.test")).await;
-        cut("the name is an apex", Zone::default().apex(NAME), Some(NAME)).await;
-        cut("a name that fails on the way", at(NAME), Some("example.test")).await;
-        cut("nobody says", zone().code("", RecordType::SOA, ResponseCode::NotImp), None).await;
-        cut("a SOA of another zone", Zone::default().apex("other.test"), None).await;
-    }
-
-    #[tokio::test]
-    async fn configured_servers_are_asked_for_everything() {
-        let fake = Fake::start(zone().ns("example.test", "ns1.example.test")).await;
-        let servers = Asker::new(&[fake.address]).servers(NAME).await.unwrap();
-        assert_eq!(servers.iter().map(|server| server.address).collect::<Vec<_>>(), [fake.address]);
-    }
-
-    /// An Asker whose system and zones are the fake server alone.
-    fn without_configured(fake: &Fake) -> Asker {
-        let system = OnceLock::from(vec![fake.address]);
-        Asker { configured: Vec::new(), system, port: fake.address.port() }
-    }
-
-    async fn check_servers(row: &str, zone: Zone, wanted: (&str, Recursion)) {
-        let fake = Fake::start(zone).await;
-        let servers = without_configured(&fake).servers(NAME).await.unwrap();
-        let [server] = servers.as_slice() else { panic!("{row}: {servers:?}") };
-        let name = if wanted.0.is_empty() { fake.address.to_string() } else { wanted.0.to_owned() };
-        assert_eq!((&server.name, server.recursion), (&name, wanted.1), "{row}");
-        assert_eq!(server.address, fake.address, "{row}");
-    }
-
-    #[tokio::test]
-    async fn the_zones_own_servers_are_asked_for_records() {
-        let ns = zone().ns("example.test", "ns1.example.test").a("ns1.example.test", "127.0.0.1");
-        let no_soa = ns.clone().code("", RecordType::SOA, ResponseCode::NotImp);
-        let no_address = zone().ns("example.test", "ns1.example.test");
-        check_servers("its own", ns, ("ns1.example.test", Recursion::Off)).await;
-        check_servers("no zone is known", no_soa, ("", Recursion::Desired)).await;
-        check_servers("no address is known", no_address, ("", Recursion::Desired)).await;
-    }
-
-    #[tokio::test]
-    async fn silence_of_all_is_an_error_and_of_some_is_not() {
-        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let fake = Fake::start(zone().cname(NAME, "target.test")).await;
-        let error = Asker::new(&[closed]).follow(NAME).await.unwrap_err().to_string();
-        assert!(error.contains("no name server answered for CNAME"), "{error}");
-        let asker = Asker::new(&[closed, fake.address]);
-        assert_eq!(asker.follow(NAME).await.unwrap(), "target.test");
+impl Asker {
+    /// Whose system is this resolver, and whose zones' own servers listen at this port.
+    pub(crate) fn with_system(self, resolver: SocketAddr, port: u16) -> Self {
+        Self { system: OnceLock::from(vec![resolver]), port, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests;

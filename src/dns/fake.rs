@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, SOA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
+
+use crate::http::{Answer, Http};
 
 /// What the server knows, and how it misbehaves.
 #[derive(Clone, Default)]
@@ -20,6 +22,8 @@ pub(crate) struct Zone {
     codes: BTreeMap<(Option<Name>, RecordType), ResponseCode>,
     update: Option<ResponseCode>,
     truncates: bool,
+    only_tcp: bool,
+    no_https: bool,
     another_first: bool,
 }
 
@@ -56,6 +60,10 @@ impl Zone {
         self.record(name, RData::A(A(address.parse().unwrap())))
     }
 
+    pub(crate) fn aaaa(self, name: &str, address: &str) -> Self {
+        self.record(name, RData::AAAA(AAAA(address.parse().unwrap())))
+    }
+
     pub(crate) fn ns(self, name: &str, server: &str) -> Self {
         self.record(name, RData::NS(NS(fqdn(server))))
     }
@@ -75,6 +83,18 @@ impl Zone {
 
     pub(crate) fn truncating(mut self) -> Self {
         self.truncates = true;
+        self
+    }
+
+    /// Datagrams are swallowed.
+    pub(crate) fn by_tcp_alone(mut self) -> Self {
+        self.only_tcp = true;
+        self
+    }
+
+    /// By HTTPS it answers an error.
+    pub(crate) fn silent_by_https(mut self) -> Self {
+        self.no_https = true;
         self
     }
 
@@ -137,7 +157,12 @@ impl Zone {
 impl Fake {
     /// Starts a server on a free port of loopback.
     pub(crate) async fn start(zone: Zone) -> Self {
-        let (udp, tcp) = sockets().await;
+        Self::start_at("127.0.0.1", zone).await
+    }
+
+    /// Starts a server on a free port of this address.
+    pub(crate) async fn start_at(address: &str, zone: Zone) -> Self {
+        let (udp, tcp) = sockets(address).await;
         let fake = Self {
             address: udp.local_addr().unwrap(),
             zone: Arc::new(Mutex::new(zone)),
@@ -160,6 +185,21 @@ impl Fake {
         self.asked.lock().unwrap().iter().filter(|asked| **asked == wanted).count()
     }
 
+    /// The same answers by HTTPS (RFC 8484), whatever URL is asked.
+    pub(crate) fn by_https(&self) -> Http {
+        let fake = self.clone();
+        Http::scripted(Box::new(move |request| {
+            assert_eq!(request.headers()["content-type"], "application/dns-message");
+            let question = request.body().and_then(|body| body.as_bytes()).unwrap();
+            let answer = fake.answer(&Message::from_vec(question).unwrap()).to_vec().unwrap();
+            let status = if fake.zone.lock().unwrap().no_https { 500 } else { 200 };
+            let kind =
+                ("content-type".parse().unwrap(), "application/dns-message".parse().unwrap());
+            let headers = std::iter::once(kind).collect();
+            Ok(Answer { status, headers, body: answer })
+        }))
+    }
+
     async fn serve_udp(self, socket: UdpSocket) {
         let mut buffer = [0; 4096];
         loop {
@@ -171,6 +211,9 @@ impl Fake {
     }
 
     fn by_udp(&self, question: &Message) -> Vec<Message> {
+        if self.zone.lock().unwrap().only_tcp {
+            return Vec::new();
+        }
         let answer = self.answer(question);
         let zone = self.zone.lock().unwrap();
         let another = zone.another_first.then(|| {
@@ -201,9 +244,9 @@ impl Fake {
 }
 
 /// The same free port for UDP and TCP.
-async fn sockets() -> (UdpSocket, TcpListener) {
+async fn sockets(address: &str) -> (UdpSocket, TcpListener) {
     loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpListener::bind((address, 0)).await.unwrap();
         if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
             return (udp, tcp);
         }

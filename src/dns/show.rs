@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::future::join_all;
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::ask::{Asker, Server, fqdn, says_something};
-use super::wire;
+use super::ask::{Asker, Server, Way, fqdn, says_something};
+use super::wire::Silence;
 
 /// A name and the TXT values that must be seen there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,28 +37,54 @@ struct Look {
     values: BTreeSet<String>,
     server: Server,
     view: View,
+    /// So long a resolver's cache may go on saying what it said first.
+    cached: Option<Duration>,
+}
+
+/// How long to wait.
+struct Patience {
+    begun: Instant,
+    /// `propagation_timeout`.
+    said: Duration,
+    limit: Duration,
+}
+
+impl Patience {
+    fn end(&self) -> Instant {
+        self.begun + self.limit
+    }
+
+    /// A resolver was asked for the CNAME before the put, and may remember that there was nothing (RFC 2308): what it
+    /// says until then is no sign.
+    fn outlast(&mut self, looks: &[Look]) {
+        let cached = looks.iter().filter_map(|look| look.cached).max().unwrap_or_default();
+        self.limit = self.said + cached.min(LONGEST_CACHED);
+    }
 }
 
 impl Asker {
-    /// Waits until every server that answers shows all values of all names, and at least one for each name.
+    /// Waits until every server that answers shows all values of all names, and at least one for each name. Answers which
+    /// servers did not say, and why.
     ///
     /// # Errors
-    /// After `limit`, which server lacks which value.
-    pub async fn shown(&self, wanted: &[Wanted], limit: Duration) -> anyhow::Result<()> {
-        let deadline = Instant::now() + limit;
-        let mut looks = match timeout_at(deadline, self.looks(wanted)).await {
+    /// After `limit` (and the time that a cache has said to keep), which server lacks which value.
+    pub async fn shown(&self, wanted: &[Wanted], limit: Duration) -> anyhow::Result<Vec<String>> {
+        let mut patience = Patience { begun: Instant::now(), said: limit, limit };
+        let mut looks = match timeout_at(patience.end(), self.looks(wanted)).await {
             Ok(looks) => looks?,
             Err(_elapsed) => bail!("{}", late(limit, "the zone's servers could not be found")),
         };
         let mut pause = FIRST_PAUSE;
         loop {
-            let round = timeout_at(deadline, look_again(&mut looks)).await;
+            let round = timeout_at(patience.end(), self.look_again(&mut looks)).await;
             if round.is_ok() && is_shown(&looks) {
-                return Ok(());
+                return Ok(open(&looks));
             }
-            if round.is_err() || Instant::now() + pause >= deadline {
-                bail!("{}", late(limit, &lacking(&looks)));
+            patience.outlast(&looks);
+            if round.is_err() || Instant::now() + pause >= patience.end() {
+                bail!("{}", late(patience.limit, &lacking(&looks)));
             }
+            self.add_by_https(&mut looks);
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
@@ -71,20 +97,36 @@ impl Asker {
 
     async fn looks_of(&self, wanted: &Wanted) -> anyhow::Result<Vec<Look>> {
         let name = fqdn(&wanted.name)?;
-        let look = |server| Look {
-            name: name.clone(),
-            values: wanted.values.clone(),
-            server,
-            view: View::Silent("not asked yet".to_owned()),
-        };
+        let look = |server| Look::new(&name, &wanted.values, server);
         Ok(self.servers(&wanted.name).await?.into_iter().map(look).collect())
     }
-}
 
-/// Asks where the values were not seen yet, all at once.
-async fn look_again(looks: &mut [Look]) {
-    let open = looks.iter_mut().filter(|look| look.view != View::Shows);
-    join_all(open.map(async |look| look.view = look.ask().await)).await;
+    /// Asks where the values were not seen yet, all at once.
+    async fn look_again(&self, looks: &mut [Look]) {
+        let open = looks.iter_mut().filter(|look| look.view != View::Shows);
+        join_all(open.map(async |look| {
+            let answer = self.ask(&look.server, &look.name, RecordType::TXT).await;
+            look.see(answer);
+        }))
+        .await;
+    }
+
+    /// A name of which all servers are silent is asked for by HTTPS too: resolvers may be reached where the zone's own
+    /// servers are not.
+    fn add_by_https(&self, looks: &mut Vec<Look>) {
+        let Some(by_https) = self.by_https() else { return };
+        let is_silent = |name: &Name| {
+            let mut of_name = looks.iter().filter(|look| look.name == *name);
+            of_name.all(|look| matches!(look.view, View::Silent(_)) && look.server != by_https)
+        };
+        let mut more: Vec<Look> = Vec::new();
+        for look in looks.iter().filter(|look| is_silent(&look.name)) {
+            if !more.iter().any(|added| added.name == look.name) {
+                more.push(Look::new(&look.name, &look.values, by_https.clone()));
+            }
+        }
+        looks.extend(more);
+    }
 }
 
 /// A dead server among several does not block, a lagging one does; nor is silence of all a proof.
@@ -96,15 +138,23 @@ fn is_shown(looks: &[Look]) -> bool {
 }
 
 impl Look {
-    async fn ask(&self) -> View {
-        let Server { address, recursion, .. } = self.server;
-        match wire::ask(address, &self.name, RecordType::TXT, recursion).await {
+    fn new(name: &Name, values: &BTreeSet<String>, server: Server) -> Self {
+        let view = View::Silent("not asked yet".to_owned());
+        Self { name: name.clone(), values: values.clone(), server, view, cached: None }
+    }
+
+    fn see(&mut self, answer: Result<Message, Silence>) {
+        self.view = match answer {
             Ok(answer) if says_something(&answer) => {
+                // The zone's own servers have no cache.
+                if self.server.way == Way::Https {
+                    self.cached.get_or_insert_with(|| lives(&answer));
+                }
                 self.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
             }
             Ok(answer) => View::Silent(code(answer.metadata.response_code)),
             Err(silence) => View::Silent(silence.to_string()),
-        }
+        };
     }
 
     fn judge(&self, seen: BTreeSet<String>) -> View {
@@ -133,20 +183,34 @@ fn text(data: &RData) -> Option<String> {
     Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
 }
 
+/// How long a cache may keep this answer: the records, or that there are none (RFC 2308, 5).
+fn lives(answer: &Message) -> Duration {
+    let ttl = |record: &Record| {
+        let RData::SOA(soa) = &record.data else { return record.ttl };
+        record.ttl.min(soa.minimum)
+    };
+    let records = answer.answers.iter().chain(&answer.authorities);
+    Duration::from_secs(records.map(ttl).max().unwrap_or(0).into())
+}
+
 fn code(code: ResponseCode) -> String {
     format!("it answered {code}")
 }
 
+/// Those that do not show it, in words.
+fn open(looks: &[Look]) -> Vec<String> {
+    looks.iter().filter(|look| look.view != View::Shows).map(ToString::to_string).collect()
+}
+
 fn lacking(looks: &[Look]) -> String {
-    let open: Vec<_> =
-        looks.iter().filter(|look| look.view != View::Shows).map(ToString::to_string).collect();
+    let open = open(looks);
     if open.is_empty() { "no server is known".to_owned() } else { open.join("; ") }
 }
 
 fn late(limit: Duration, what: &str) -> String {
     format!(
         "the TXT records do not show everywhere after {} s: {what}\nhelp: if the provider is slow, raise `propagation_timeout` \
-         of the `[dns.NAME]`; if these servers cannot be reached from here, set its `nameservers`",
+         of the `[dns.NAME]`; if these servers cannot be reached from here, set its `nameservers` or its `doh`",
         limit.as_secs()
     )
 }
@@ -154,71 +218,11 @@ fn late(limit: Duration, what: &str) -> String {
 /// Most providers show a record within a second: nothing is lost by looking early, at their own servers.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Negative answers live for an hour at most, by custom; an order may not live much longer.
+const LONGEST_CACHED: Duration = Duration::from_secs(3600);
+
 /// Slow providers take minutes: no need to ask them more often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-    use std::net::SocketAddr;
-
-    use super::*;
-    use crate::dns::fake::{Fake, Zone};
-
-    const NAME: &str = "_acme-challenge.example.test";
-    const SHORT: Duration = Duration::from_millis(400);
-
-    fn wanted() -> Vec<Wanted> {
-        let values = ["one", "two"].map(str::to_owned).into();
-        vec![Wanted { name: NAME.to_owned(), values }]
-    }
-
-    fn both() -> Zone {
-        Zone::default().txt(NAME, "one").txt(NAME, "two").txt(NAME, "of somebody else")
-    }
-
-    async fn check(row: &str, zones: &[Option<Zone>], error: Option<&[&str]>) {
-        let mut servers: Vec<SocketAddr> = Vec::new();
-        for zone in zones {
-            servers.push(match zone {
-                Some(zone) => Fake::start(zone.clone()).await.address,
-                None => std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap(),
-            });
-        }
-        let got = Asker::new(&servers).shown(&wanted(), SHORT).await.map_err(|e| e.to_string());
-        let Some(parts) = error else {
-            assert_eq!(got, Ok(()), "{row}");
-            return;
-        };
-        let text = got.unwrap_err();
-        assert!(parts.iter().all(|part| text.contains(part)), "{row}: {text}");
-    }
-
-    #[tokio::test]
-    async fn all_servers_must_show_all_values() {
-        let one = Zone::default().txt(NAME, "one");
-        let broken = Zone::default().code("", RecordType::TXT, ResponseCode::ServFail);
-        check("both", &[Some(both())], None).await;
-        check("a dead one among two", &[Some(both()), None], None).await;
-        check("a broken one among two", &[Some(broken.clone()), Some(both())], None).await;
-        check("one value", &[Some(one.clone())], Some(&["lacks two of"])).await;
-        check("a lagging one among two", &[Some(both()), Some(one)], Some(&["lacks two of"])).await;
-        check("none", &[Some(Zone::default())], Some(&["lacks one and two of", "help: "])).await;
-        check("all dead", &[None], Some(&["did not say"])).await;
-        check("all broken", &[Some(broken)], Some(&["Server Failure"])).await;
-    }
-
-    #[tokio::test]
-    async fn values_that_come_later_are_seen() {
-        let fake = Fake::start(Zone::default().apex("example.test").txt(NAME, "one")).await;
-        let later = fake.clone();
-        tokio::spawn(async move {
-            sleep(Duration::from_millis(150)).await;
-            later.change(|zone| zone.txt(NAME, "two"));
-        });
-        let limit = Duration::from_secs(5);
-        Asker::new(&[fake.address]).shown(&wanted(), limit).await.unwrap();
-        assert!(fake.asked(NAME, RecordType::TXT) >= 2);
-    }
-}
+mod tests;

@@ -125,7 +125,7 @@ impl Store {
 /// are two CAs.
 pub(super) fn folder_for(directory: &str) -> anyhow::Result<String> {
     let url = Url::parse(directory)
-        .with_context(|| format!("the ACME directory {} is no URL", names::quoted(directory)))?;
+        .with_context(|| format!("the address {} is no URL", names::quoted(directory)))?;
     let host = url.host_str().unwrap_or("none");
     let port = url.port().map(|port| format!("_{port}")).unwrap_or_default();
     let digest = names::digest(&[url.as_str().as_bytes()]);

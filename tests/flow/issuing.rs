@@ -28,10 +28,14 @@ impl Town {
     }
 
     pub(crate) fn run(&self, args: &str) -> Ended {
+        Ended::of(&self.command(args).output().unwrap())
+    }
+
+    pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new("timeout");
         command.args(["100", env!("CARGO_BIN_EXE_certferry"), "--config"]).arg(&self.config);
         command.args(args.split_whitespace()).env_clear();
-        Ended::of(&command.output().unwrap())
+        command
     }
 
     /// The program itself, for who ends it by hand.
@@ -101,7 +105,7 @@ fn check(
 }
 
 /// What one good run from nothing costs.
-const ONE: [usize; 4] = [1, 1, 2, 0];
+pub(crate) const ONE: [usize; 4] = [1, 1, 2, 0];
 
 #[test]
 fn from_nothing_to_in_step() {

@@ -1,17 +1,22 @@
 //! What is known without asking anybody: the configuration, files, the store.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use rustix::fs::{Access, AtFlags, CWD, accessat};
+use secrecy::SecretString;
 
 use super::super::{CONFIG, Refusal, said as read_file};
 use super::issued;
 use crate::cli::Global;
 use crate::config::{Aliyun, Config, Errors, Provider, Trust};
+use crate::dns::{Accesses, Keep};
 use crate::doctor::{self, Check, Held, State, Way};
 use crate::ground::Ground;
 use crate::plan::{Lineage, Origin, Unusable};
 use crate::run::{Run, default_store};
 use crate::store::Store;
-use crate::{dns, look, secret, store, told};
+use crate::{look, secret, store, told};
 
 /// The configuration as far as it can be read.
 pub(super) struct Said {
@@ -94,18 +99,35 @@ pub(super) fn open(config: Config, ground: Ground, checks: &mut Vec<Check>) -> R
 pub(super) fn secrets(run: &Run) -> Vec<Check> {
     let binding = run.config.acme.eab.iter().map(|eab| eab.hmac_key_file.as_path());
     let mut checks: Vec<Check> = binding.map(|file| secret_file(run, file)).collect();
-    let base = run.base();
+    let accesses = Accesses::new(&run.config, BTreeMap::new(), &run.ground);
     for (name, access) in &run.config.dns {
-        if let Provider::Rfc2136 { key_file, .. } = &access.provider {
-            let subject = key_file.display().to_string();
-            let opened = dns::open(access, &Default::default(), &run.ground, base);
-            checks.push(match opened {
-                Ok(_access) => Check::good("secret", subject, format!("the key of [dns.{name}]")),
-                Err(error) => Check::bad("secret", format!("[dns.{name}]"), &error),
-            });
-        }
+        let subject = match &access.provider {
+            // Their secrets are the account's, or their program's own.
+            Provider::Alidns { .. } | Provider::Exec { .. } => continue,
+            Provider::Rfc2136 { key_file, .. } => key_file.display().to_string(),
+            Provider::AcmeDns { .. } | Provider::Webhook { .. } | Provider::Library(_) => {
+                format!("[dns.{name}]")
+            }
+        };
+        checks.push(match accesses.open(name, Rc::new(Nothing)) {
+            Ok(_access) => Check::good("secret", subject, format!("the key of [dns.{name}]")),
+            Err(error) => Check::bad("secret", format!("[dns.{name}]"), &error),
+        });
     }
     checks
+}
+
+/// Whoever only looks keeps nothing.
+struct Nothing;
+
+impl Keep for Nothing {
+    fn read(&self, _server: &str, _domain: &str) -> anyhow::Result<Option<SecretString>> {
+        Ok(None)
+    }
+
+    fn save(&self, _server: &str, _domain: &str, _account: &SecretString) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// The secrets of the accounts, where nobody is asked with them.

@@ -14,6 +14,7 @@ pub mod edge;
 pub mod fault;
 pub mod manage;
 pub mod metadata;
+pub mod names;
 pub mod world;
 mod dice;
 mod door;
