@@ -13,6 +13,7 @@ use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 mod issuing;
 mod ownership;
 
+pub use issuing::turns;
 pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
@@ -42,8 +43,19 @@ pub struct LineageSeen {
     pub memory: LineageMemory,
     /// Digest of what would be asked for now.
     pub asked: String,
+    /// The CA that stands in for the first.
+    pub fallback: Option<Fallback>,
     /// Issuing was tried in this run and failed.
     pub tried: bool,
+}
+
+/// The CA that stands in for a lineage's first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// Its section of the config, for people.
+    pub section: String,
+    /// Digest of what would be asked of it now.
+    pub asked: String,
 }
 
 /// Why a lineage's files could not be used.

@@ -4,9 +4,11 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Ended, Refusal, claims, configured_or_not, open, renew};
 use crate::cli::{Global, Reason, Revoke as Flags};
+use crate::config::Acme;
 use crate::ground::Ground;
 use crate::issue::RevocationReason;
 use crate::plan::{Lineage, Origin};
+use crate::run::Run;
 use crate::store::Store;
 use crate::told;
 
@@ -25,7 +27,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let cert = store.live(&flags.name)?.ok_or_else(|| nothing(&flags.name))?;
     let reason = flags.reason.map(RevocationReason::from);
     let der = CertificateDer::from(cert.chain().first().map_or(&[][..], Vec::as_slice));
-    let revoked = run.issuer()?.revoke(&der, reason).await;
+    let issuer = run.issuer(&issuer_of(&run, &store, lineage)?)?;
+    let revoked = issuer.revoke(&der, reason).await;
     revoked.map_err(|failure| failure.error)?;
     let fingerprint = cert.leaf().fingerprint;
     store.update_lineage(&lineage.memory(), |memory| memory.revoke(fingerprint))?;
@@ -48,6 +51,22 @@ impl From<Reason> for RevocationReason {
             Reason::CessationOfOperation => Self::CessationOfOperation,
         }
     }
+}
+
+/// The CA that has issued the newest Cert. One that the configuration names no more is known by its directory: its
+/// account is still in the store.
+fn issuer_of(run: &Run, store: &Store, lineage: &Lineage) -> anyhow::Result<Acme> {
+    let certificates = &run.config.certificates;
+    let certificate = certificates.iter().find(|one| one.name == lineage.name);
+    let first = certificate.map_or(&run.config.acme, |one| run.config.ca(one));
+    let Some(issued) = store.lineage(&lineage.memory())?.issued else { return Ok(first.clone()) };
+    let found = run.config.every_ca().find(|acme| acme.directory == issued.directory);
+    let gone = || Acme {
+        name: issued.directory.clone(),
+        directory: issued.directory.clone(),
+        ..Acme::default()
+    };
+    Ok(found.cloned().unwrap_or_else(gone))
 }
 
 /// Who has issued it, if we have not.

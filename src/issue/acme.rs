@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
+use super::Failure;
 use crate::ground::Clock;
 use crate::http::{Answer, Http};
 use crate::secret::Redactor;
@@ -91,22 +92,23 @@ impl Ca {
         http: Http,
         directory: &str,
         clock: Clock,
-    ) -> anyhow::Result<Arc<Self>> {
+    ) -> Result<Arc<Self>, Failure> {
         let url = Url::parse(directory).with_context(|| format!("{directory} is no URL"))?;
         let mut request = Request::new(Method::GET, url);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
         let page = http.send(request, TIMEOUT).await.map_err(|error| {
-            anyhow!(
+            Failure::of_ca(anyhow!(
                 "the CA's directory {directory} cannot be fetched: {error}\nhelp: check the network and its proxy; a CA of your own \
-                 needs `ca_file` in [acme]"
-            )
+                 needs its `ca_file`"
+            ))
         })?;
-        judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
+        let unusable = judge(&page).with_context(|| format!("{directory} is no ACME directory"));
+        unusable.map_err(Failure::of_ca)?;
         compare_clocks(&page.headers, clock.now())?;
         let Directory { meta, urls, .. } = serde_json::from_slice(&page.body).map_err(|error| {
-            anyhow!(
-                "{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]"
-            )
+            Failure::of_ca(anyhow!(
+                "{directory} is no ACME directory: {error}\nhelp: correct the CA's `directory`"
+            ))
         })?;
         Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, urls, clock }))
     }
@@ -229,7 +231,7 @@ fn judge(answer: &Answer) -> Result<(), Unusable> {
     if (300..400).contains(status) {
         let to = field(LOCATION).unwrap_or("nowhere");
         return Err(Unusable(format!(
-            "the CA answered {status}, a redirect to {to}\nhelp: if that is right, set it as `directory` of [acme]"
+            "the CA answered {status}, a redirect to {to}\nhelp: if that is right, set it as the CA's `directory`"
         )));
     }
     let is_page = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));

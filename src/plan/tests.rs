@@ -44,6 +44,7 @@ fn config(certificates: &[(&str, Option<&str>, &[&str])]) -> Config {
             domains: if source.is_some() { vec![] } else { vec!["example.com".to_owned()] },
             dns: "default".to_owned(),
             key_type: KeyType::EcdsaP256,
+            ca: None,
             profile: None,
             reuse_key: false,
             source: source.map(Into::into),
@@ -79,6 +80,8 @@ struct World {
     taken: Option<Taken>,
     succession: Vec<u8>,
     failures: Option<Failures>,
+    fallback: bool,
+    fallback_failures: Option<Failures>,
     asked: Asked,
     tried: bool,
     source: Option<&'static str>,
@@ -96,6 +99,8 @@ impl World {
         let memory = LineageMemory {
             succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
             failures: self.failures.clone(),
+            fallback_failures: self.fallback_failures.clone(),
+            issued: None,
             asked: self.was_asked.map(str::to_owned),
             order: self.order.then(|| crate::journal::Order {
                 url: "https://ca.test/order/1".to_owned(),
@@ -110,6 +115,10 @@ impl World {
             unusable: self.unusable.clone(),
             memory,
             asked: "what is asked".to_owned(),
+            fallback: self.fallback.then(|| Fallback {
+                section: "[acme.other]".to_owned(),
+                asked: "what the other is asked".to_owned(),
+            }),
             tried: self.tried,
         };
         let served = self.served.clone().unwrap_or(Served::Off);
