@@ -16,8 +16,8 @@ pub struct LineageMemory {
     pub succession: Vec<Fingerprint>,
     /// Digest of what the newest Cert was asked for.
     pub asked: Option<String>,
-    /// Who issued the newest Cert, and when.
-    pub issued: Option<Issued>,
+    /// Where the newest Cert was ordered, and when it was issued.
+    pub ordered_from: Option<OrderedFrom>,
     /// Issuing that failed at the first CA.
     pub failures: Option<Failures>,
     /// Issuing that failed at the fallback CA.
@@ -48,7 +48,7 @@ impl LineageMemory {
     /// What failed since the newest Cert was issued: the other CA may have issued it.
     #[must_use]
     pub fn failed_since(&self, turn: Turn) -> Option<&Failures> {
-        let issued = self.issued.as_ref().map(|issued| issued.at);
+        let issued = self.ordered_from.as_ref().map(|from| from.at);
         self.failures_at(turn).filter(|failed| issued.is_none_or(|issued| failed.at > issued))
     }
 
@@ -78,12 +78,12 @@ pub enum Turn {
     Fallback,
 }
 
-/// Who issued a Cert, and when.
+/// Where a Cert was ordered, and when it was issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Issued {
+pub struct OrderedFrom {
     /// The directory's URL of the CA.
     pub directory: String,
-    /// When.
+    /// When it was issued.
     pub at: Timestamp,
 }
 

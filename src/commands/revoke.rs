@@ -59,14 +59,15 @@ fn issuer_of(run: &Run, store: &Store, lineage: &Lineage) -> anyhow::Result<Acme
     let certificates = &run.config.certificates;
     let certificate = certificates.iter().find(|one| one.name == lineage.name);
     let first = certificate.map_or(&run.config.acme, |one| run.config.ca(one));
-    let Some(issued) = store.lineage(&lineage.memory())?.issued else { return Ok(first.clone()) };
-    let found = run.config.every_ca().find(|acme| acme.directory == issued.directory);
+    let Some(from) = store.lineage(&lineage.memory())?.ordered_from else {
+        return Ok(first.clone());
+    };
     let gone = || Acme {
-        name: issued.directory.clone(),
-        directory: issued.directory.clone(),
+        name: from.directory.clone(),
+        directory: from.directory.clone(),
         ..Acme::default()
     };
-    Ok(found.cloned().unwrap_or_else(gone))
+    Ok(run.config.ca_at(&from.directory).cloned().unwrap_or_else(gone))
 }
 
 /// Who has issued it, if we have not.

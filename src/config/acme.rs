@@ -66,6 +66,12 @@ impl Config {
         if name == DEFAULT { Some(&self.acme) } else { self.cas.get(name) }
     }
 
+    /// The CA with this directory.
+    #[must_use]
+    pub fn ca_at(&self, directory: &str) -> Option<&Acme> {
+        self.every_ca().find(|acme| acme.directory == directory)
+    }
+
     /// All CAs, that of `[acme]` first.
     pub fn every_ca(&self) -> impl Iterator<Item = &Acme> {
         std::iter::once(&self.acme).chain(self.cas.values())

@@ -15,7 +15,7 @@ use super::{Failure, Issuer, key};
 use crate::cert::{Cert, Fingerprint, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
-use crate::journal::{self, Issued, Turn};
+use crate::journal::{self, OrderedFrom, Turn};
 
 /// What is to be issued, and with whom we speak about it.
 pub(super) struct Job<'a> {
@@ -126,13 +126,13 @@ impl<'a> Job<'a> {
     async fn complete(&self, version: u32, chain: String) -> Result<Cert, Failure> {
         let (name, asked, turn) = (self.certificate.name.clone(), self.asked.to_owned(), self.turn);
         let Issuer { acme, ground, .. } = self.issuer;
-        let issued = Issued { directory: acme.directory.clone(), at: ground.clock.now() };
+        let from = OrderedFrom { directory: acme.directory.clone(), at: ground.clock.now() };
         let cert = on_disk(&self.issuer.store, move |store| {
             let cert = store.complete_version(&name, version, &chain)?;
             let fingerprint = cert.leaf().fingerprint;
             store.update_lineage(&name, |memory| {
                 memory.succeed(turn);
-                succeed(memory, fingerprint, asked, issued);
+                succeed(memory, fingerprint, asked, from);
             })?;
             Ok(cert)
         })
@@ -197,9 +197,9 @@ impl Job<'_> {
             let live = if is_live { store.live(&name)? } else { None };
             let Some(live) = live else { return Ok(Some(order)) };
             let fingerprint = live.leaf().fingerprint;
-            let issued = Issued { directory: order.directory, at };
+            let from = OrderedFrom { directory: order.directory, at };
             store.update_lineage(&name, |memory| {
-                succeed(memory, fingerprint, order.asked, issued);
+                succeed(memory, fingerprint, order.asked, from);
             })?;
             Ok(None)
         })
@@ -455,9 +455,9 @@ fn succeed(
     memory: &mut journal::LineageMemory,
     fingerprint: Fingerprint,
     asked: String,
-    issued: Issued,
+    from: OrderedFrom,
 ) {
-    memory.issued = Some(issued);
+    memory.ordered_from = Some(from);
     memory.order = None;
     memory.asked = Some(asked);
     if memory.succession.last() != Some(&fingerprint) {

@@ -1,12 +1,13 @@
 //! The plan as a table: what is seen, what is to be done.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod fallback;
 mod fixpoint;
 mod older;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
-use crate::journal::{Claim, Failures};
+use crate::journal::{Claim, Failures, Turn};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
@@ -94,13 +95,19 @@ struct World {
 
 impl World {
     fn plan(&self) -> Vec<String> {
+        let (lineages, seen) = self.seen();
+        let plan = plan(&lineages, &seen, &self.asked, at(NOW));
+        plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()
+    }
+
+    fn seen(&self) -> (Vec<Lineage>, Seen) {
         let config = config(&[("a", self.source, &["cdn.example.com"])]);
         let lineages = ownership(&config, &[]).lineages;
         let memory = LineageMemory {
             succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
             failures: self.failures.clone(),
             fallback_failures: self.fallback_failures.clone(),
-            issued: None,
+            ordered_from: None,
             asked: self.was_asked.map(str::to_owned),
             order: self.order.then(|| crate::journal::Order {
                 url: "https://ca.test/order/1".to_owned(),
@@ -128,8 +135,7 @@ impl World {
             targets: [(target("cdn.example.com"), TargetSeen { served, memory, ours: self.ours })]
                 .into(),
         };
-        let plan = plan(&lineages, &seen, &self.asked, at(NOW));
-        plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()
+        (lineages, seen)
     }
 }
 
