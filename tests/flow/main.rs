@@ -5,6 +5,7 @@ mod account;
 mod bad_input;
 mod checks;
 mod edge;
+mod fallback;
 mod hooks;
 mod house;
 mod issuing;
