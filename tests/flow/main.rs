@@ -10,5 +10,6 @@ mod hooks;
 mod house;
 mod issuing;
 mod keeping_step;
+mod names;
 mod older;
 mod terminal;
