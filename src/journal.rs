@@ -36,6 +36,16 @@ impl LineageMemory {
         }
     }
 
+    /// An order has come to its end: the newest Cert is what was asked for.
+    pub fn complete(&mut self, fingerprint: Fingerprint, asked: String, from: OrderedFrom) {
+        self.order = None;
+        self.asked = Some(asked);
+        self.ordered_from = Some(from);
+        if self.succession.last() != Some(&fingerprint) {
+            self.succession.push(fingerprint);
+        }
+    }
+
     /// What failed at one of the two CAs.
     #[must_use]
     pub fn failures_at(&self, turn: Turn) -> Option<&Failures> {

@@ -12,7 +12,7 @@ use super::account::Session;
 use super::acme::patient;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
-use crate::cert::{Cert, Fingerprint, Key};
+use crate::cert::{Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
 use crate::journal::{self, OrderedFrom, Turn};
@@ -132,7 +132,7 @@ impl<'a> Job<'a> {
             let fingerprint = cert.leaf().fingerprint;
             store.update_lineage(&name, |memory| {
                 memory.succeed(turn);
-                succeed(memory, fingerprint, asked, from);
+                memory.complete(fingerprint, asked, from);
             })?;
             Ok(cert)
         })
@@ -199,7 +199,7 @@ impl Job<'_> {
             let fingerprint = live.leaf().fingerprint;
             let from = OrderedFrom { directory: order.directory, at };
             store.update_lineage(&name, |memory| {
-                succeed(memory, fingerprint, order.asked, from);
+                memory.complete(fingerprint, order.asked, from);
             })?;
             Ok(None)
         })
@@ -448,21 +448,6 @@ async fn open_proofs(
         proofs.push((name, challenge.map(|found| found.key_authorization().dns_value())));
     }
     Ok(proofs)
-}
-
-/// The order has come to its end: the newest Cert is what was asked for.
-fn succeed(
-    memory: &mut journal::LineageMemory,
-    fingerprint: Fingerprint,
-    asked: String,
-    from: OrderedFrom,
-) {
-    memory.ordered_from = Some(from);
-    memory.order = None;
-    memory.asked = Some(asked);
-    if memory.succession.last() != Some(&fingerprint) {
-        memory.succession.push(fingerprint);
-    }
 }
 
 /// The CA knows the order no more, or not as ours. What may pass is no such answer.

@@ -204,6 +204,25 @@ mod tests {
     }
 
     #[test]
+    fn whose_a_refusal_is() {
+        let check = |kind: &str, wanted: Side| {
+            let heard = Heard { status: 400, retry_at: None };
+            assert_eq!(failure("it", Error::Api(problem(kind)), heard).side, wanted, "{kind}");
+        };
+        check("rateLimited", Side::Ca);
+        check("rejectedIdentifier", Side::Ca);
+        check("unauthorized", Side::Ca);
+        check("serverInternal", Side::Ca);
+        check("userActionRequired", Side::Ca);
+        check("invalidProfile", Side::Ours);
+        check("externalAccountRequired", Side::Ours);
+        check("invalidContact", Side::Ours);
+        let silent = failure("it", Error::Str("no nonce"), Heard::default());
+        assert_eq!(silent.side, Side::Ca, "no answer");
+        assert_eq!(of_order(&[], None).side, Side::Ca, "an invalid order");
+    }
+
+    #[test]
     fn an_invalid_order_names_each_name() {
         let reason = |name: &str, kind| Reason { name: name.to_owned(), problem: problem(kind) };
         let failure = of_order(&[reason("a.test", "caa"), reason("*.b.test", "dns")], None);

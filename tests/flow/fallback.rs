@@ -199,6 +199,19 @@ fn both_fail_and_one_error_names_them() {
     assert_eq!(status["certificates"][0]["failures"], 1, "{status:#}");
 }
 
+#[test]
+fn a_fallback_that_waits_is_left_alone_and_named() {
+    let twin = Twin::new();
+    twin.fault(Fault::at("newOrder").always());
+    let limit = Fault::at("newOrder").answer("rateLimited", 429).retry_after(3_600_000);
+    twin.second.fault(limit);
+    says("both", &twin.town.run("renew"), 1, &["failed too", "rateLimited"]);
+    twin.second.forget_calls();
+    let words = ["serverInternal", "the fallback [acme.second] is not asked before", "rateLimited"];
+    says("next", &twin.town.run("renew example.test"), 1, &words);
+    assert_eq!(twin.second.all_calls().len(), 0, "asked before its time");
+}
+
 /// What is ours to put right is no reason to ask another CA.
 fn stays(row: &str, trouble: impl FnOnce(&Twin), words: &[&str]) {
     let twin = Twin::new();
