@@ -27,7 +27,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let cert = store.live(&flags.name)?.ok_or_else(|| nothing(&flags.name))?;
     let reason = flags.reason.map(RevocationReason::from);
     let der = CertificateDer::from(cert.chain().first().map_or(&[][..], Vec::as_slice));
-    let issuer = run.issuer(&issuer_of(&run, &store, lineage)?)?;
+    let issuer = run.issuer(issuer_of(&run, &store, lineage)?)?;
     let revoked = issuer.revoke(&der, reason).await;
     revoked.map_err(|failure| failure.error)?;
     let fingerprint = cert.leaf().fingerprint;
@@ -53,21 +53,23 @@ impl From<Reason> for RevocationReason {
     }
 }
 
-/// The CA that has issued the newest Cert. One that the configuration names no more is known by its directory: its
-/// account is still in the store.
-fn issuer_of(run: &Run, store: &Store, lineage: &Lineage) -> anyhow::Result<Acme> {
-    let certificates = &run.config.certificates;
-    let certificate = certificates.iter().find(|one| one.name == lineage.name);
-    let first = certificate.map_or(&run.config.acme, |one| run.config.ca(one));
-    let Some(from) = store.lineage(&lineage.memory())?.ordered_from else {
-        return Ok(first.clone());
-    };
-    let gone = || Acme {
-        name: from.directory.clone(),
-        directory: from.directory.clone(),
-        ..Acme::default()
-    };
-    Ok(run.config.ca_at(&from.directory).cloned().unwrap_or_else(gone))
+/// The CA that has issued the newest Cert: with another one's account it could not be revoked.
+fn issuer_of<'a>(run: &'a Run, store: &Store, lineage: &Lineage) -> anyhow::Result<&'a Acme> {
+    let config = &run.config;
+    let certificate = config.certificates.iter().find(|one| one.name == lineage.name);
+    let first = certificate.map_or(&config.acme, |one| config.ca(one));
+    match store.lineage(&lineage.memory())?.ordered_from {
+        Some(from) => {
+            config.ca_at(&from.directory).ok_or_else(|| unnamed(&lineage.name, &from.directory))
+        }
+        None => Ok(first),
+    }
+}
+
+fn unnamed(name: &str, directory: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "`{name}` was issued by {directory}, which the configuration does not name\nhelp: write a section `[acme.NAME]` with `directory = \"{directory}\"`, and revoke it again"
+    )
 }
 
 /// Who has issued it, if we have not.

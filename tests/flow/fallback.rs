@@ -365,6 +365,11 @@ fn a_certificate_is_revoked_where_it_was_issued() {
     let status = twin.town.run("status --json").json();
     let reason = status["certificates"][0]["renew_reason"].as_str().unwrap();
     assert!(reason.contains("issued by the fallback [acme.second]"), "{reason}");
+    let (url, other) = (twin.second.directory_url(), "https://127.0.0.1:9/directory");
+    twin.town.edit(&url, other);
+    let words = [url.as_str(), "which the configuration does not name", "[acme.NAME]"];
+    says("named no more", &twin.town.run("revoke example.test"), 1, &words);
+    twin.town.edit(other, &url);
     says("revoke", &twin.town.run("revoke example.test"), 0, &["revoked"]);
     assert!(twin.second.certificates()[0].revoked.is_some());
     assert!(twin.town.world.ca.calls("revokeCert").is_empty());
