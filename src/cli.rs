@@ -277,6 +277,9 @@ pub struct Account {
     /// What to do with it
     #[command(subcommand)]
     pub act: AccountAct,
+    /// Name of the [acme.NAME] of the configuration
+    #[arg(long, value_name = "NAME", global = true)]
+    pub ca: Option<String>,
     /// The account as one JSON document on stdout
     #[arg(long, global = true)]
     pub json: bool,

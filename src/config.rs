@@ -1,5 +1,6 @@
 //! The configuration: what was said (TOML) becomes what is meant. Pure: it opens no file and knows no other module.
 
+mod acme;
 mod certificates;
 mod credentials;
 mod dns;
@@ -27,8 +28,10 @@ use self::said::Said;
 pub struct Config {
     /// The file it was read from; none in a run without one.
     pub file: Option<PathBuf>,
-    /// The CA.
+    /// The CA, for certificates that choose no other.
     pub acme: Acme,
+    /// Further CAs by name.
+    pub cas: BTreeMap<String, Acme>,
     /// The folder.
     pub store: StoreAt,
     /// Which chains may reach the CDN.
@@ -41,9 +44,11 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
 }
 
-/// `[acme]`: the CA and what it is told.
+/// `[acme]`, `[acme.NAME]`: a CA and what it is told.
 #[derive(Clone, Debug)]
 pub struct Acme {
+    /// Its name; `default` for `[acme]`.
+    pub name: String,
     /// The directory's URL (RFC 8555, 7.1.1): https, or http only for a loopback address.
     pub directory: String,
     /// Mail addresses, without `mailto:`.
@@ -56,6 +61,8 @@ pub struct Acme {
     pub eab: Option<Eab>,
     /// The profile for certificates that name none.
     pub profile: Option<String>,
+    /// The name of the CA that stands in for this one.
+    pub fallback: Option<String>,
 }
 
 /// External account binding.
@@ -244,7 +251,9 @@ pub struct Certificate {
     pub dns: String,
     /// Kind of the key.
     pub key_type: KeyType,
-    /// The CA's profile.
+    /// The CA that it is asked of first; none: that of `[acme]`.
+    pub ca: Option<String>,
+    /// The profile, if not the CA's.
     pub profile: Option<String>,
     /// Keep the key at renewal.
     pub reuse_key: bool,
@@ -359,6 +368,7 @@ impl Config {
         Self {
             file: None,
             acme: Acme::default(),
+            cas: BTreeMap::new(),
             store: StoreAt { path: store, ..StoreAt::default() },
             trust: Trust::Public,
             aliyun: BTreeMap::from([("default".to_owned(), Aliyun::default())]),
@@ -372,9 +382,11 @@ fn meant<'a>(said: &'a Said<'a>, table: &'a DeTable<'a>, file: &Path) -> Config 
     let whole = said.whole(table);
     whole.only(&["acme", "store", "trust", "aliyun", "dns", "certificate"]);
     let aliyun = sections::aliyun(&whole);
+    let (acme, cas) = acme::read(&whole);
     let mut config = Config {
         file: Some(file.to_owned()),
-        acme: sections::acme(&whole),
+        acme,
+        cas,
         store: sections::store(&whole),
         trust: sections::trust(&whole),
         dns: dns::dns(&whole, &aliyun),

@@ -9,8 +9,9 @@ mod order;
 mod refusal;
 mod registered;
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ use crate::challenge::{Prover, on_disk};
 use crate::config::{self, Certificate, Config};
 use crate::ground::Ground;
 use crate::http::Http;
-use crate::journal::{Failures, asked};
+use crate::journal::{Failures, Turn, asked};
 use crate::secret::Redactor;
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::told;
@@ -31,7 +32,7 @@ pub use self::ladder::after;
 pub use self::registered::Registered;
 pub use instant_acme::RevocationReason;
 
-/// Issues certificates from the CA of a configuration. Several at once share the directory and the account.
+/// Issues certificates from one CA of a configuration. Several at once share the directory and the account.
 pub struct Issuer {
     acme: config::Acme,
     /// The configuration's folder: relative key files start there.
@@ -39,7 +40,7 @@ pub struct Issuer {
     http: Http,
     store: Store,
     ground: Ground,
-    prover: Prover,
+    prover: Rc<Prover>,
     ca: OnceCell<Result<Arc<Ca>, Standing>>,
     /// Held while the account is read or registered, so that there is one; and why it could not be.
     registering: Mutex<Option<Standing>>,
@@ -79,14 +80,32 @@ pub struct Failure {
     pub not_before: Option<Timestamp>,
     /// The word to stop came: no failure at all.
     pub stopped: bool,
+    /// Whose it is.
+    pub side: Side,
+}
+
+/// Whose a failure is. Another CA can help only where it is the CA's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The configuration's, the DNS's, this machine's: another CA would meet it too, or it must be put right here.
+    Ours,
+    /// The CA could not be reached, had a fault of its own, or refused.
+    Ca,
 }
 
 impl Issuer {
-    /// Issues by `[acme]` of `config`. `http` trusts `acme.ca_file` where there is one. Nothing is asked yet.
+    /// Issues by the CA `acme` of `config`. `http` trusts its `ca_file` where there is one. Nothing is asked yet.
     #[must_use]
-    pub fn new(config: &Config, http: Http, prover: Prover, store: Store, ground: Ground) -> Self {
+    pub fn new(
+        config: &Config,
+        acme: &config::Acme,
+        http: Http,
+        prover: Rc<Prover>,
+        store: Store,
+        ground: Ground,
+    ) -> Self {
         Self {
-            acme: config.acme.clone(),
+            acme: acme.clone(),
             base: config.file.as_deref().and_then(std::path::Path::parent).map(ToOwned::to_owned),
             http,
             prover,
@@ -97,33 +116,27 @@ impl Issuer {
         }
     }
 
-    /// Issues what `certificate` asks for, or carries on with its order. The new Cert is live in the store, its
-    /// fingerprint the last of the succession. A failure is remembered in the lineage's journal. The caller holds the
-    /// lineage's lock.
+    /// Issues what `certificate` asks for, or carries on with its order: as the CA that is tried first, or as the one that
+    /// stands in for it. The new Cert is live in the store, its fingerprint the last of the succession. A failure is
+    /// remembered in the lineage's journal. The caller holds the lineage's lock.
     ///
     /// # Errors
-    /// [`Failure`]: whether the CA counted it, and when to try again.
-    pub async fn issue(&self, certificate: &Certificate) -> Result<Cert, Failure> {
-        let asked = asked(&self.acme, certificate);
-        self.check_retry_after(certificate).await?;
+    /// [`Failure`]: whose it is, whether the CA counted it, and when to try again.
+    pub async fn issue(&self, certificate: &Certificate, turn: Turn) -> Result<Cert, Failure> {
+        let certificate = match turn {
+            Turn::First => Cow::Borrowed(certificate),
+            Turn::Fallback => Cow::Owned(certificate.at_fallback()),
+        };
+        let asked = asked(&self.acme, &certificate);
+        self.check_retry_after(&certificate, turn).await?;
         let _share = self.share_account().await?;
-        let issued = order::Job::new(self, certificate, &asked).run().await;
+        let issued = order::Job::new(self, &certificate, &asked, turn).run().await;
         match issued {
             Err(failure) if !failure.stopped => {
-                Err(self.remember(certificate, &asked, failure).await)
+                Err(self.remember(&certificate.name, turn, &asked, failure).await)
             }
             other => other,
         }
-    }
-
-    /// Takes away the TXT values that killed runs left behind, but for those of the orders that will be carried on: of
-    /// the `lineages` of the configuration. May run beside issuing: a lineage whose lock is taken is let alone. It has 120
-    /// seconds, and ends at once at the word to stop. Answers what stays, and why.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub async fn repair(&self, lineages: &BTreeSet<&str>) -> anyhow::Result<Vec<String>> {
-        self.prover.repair(lineages).await
     }
 
     /// The account's key stays as it is while something is ordered with it.
@@ -137,29 +150,34 @@ impl Issuer {
     }
 
     /// Another run may have heard it since the plan was made.
-    async fn check_retry_after(&self, certificate: &Certificate) -> Result<(), Failure> {
+    async fn check_retry_after(
+        &self,
+        certificate: &Certificate,
+        turn: Turn,
+    ) -> Result<(), Failure> {
         let name = certificate.name.clone();
         let memory = on_disk(&self.store, move |store| store.lineage(&name)).await?;
         let now = self.ground.clock.now();
-        match memory.failures {
-            Some(Failures { said_by_ca: true, not_before, error, .. }) if not_before > now => {
+        match memory.failures_at(turn) {
+            Some(Failures { said_by_ca: true, not_before, error, .. }) if *not_before > now => {
                 let error = anyhow::anyhow!(
                     "the CA asked not to be asked before {not_before:.0}: {error}\nhelp: nothing: it is tried again by itself"
                 );
-                Err(Failure { not_before: Some(not_before), ..Failure::free(error) })
+                Err(Failure { not_before: Some(*not_before), ..Failure::of_ca(error) })
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    async fn remember(&self, certificate: &Certificate, asked: &str, failure: Failure) -> Failure {
+    async fn remember(&self, lineage: &str, turn: Turn, asked: &str, failure: Failure) -> Failure {
         let now = self.ground.clock.now();
-        let (name, asked) = (certificate.name.clone(), asked.to_owned());
+        let (name, asked) = (lineage.to_owned(), asked.to_owned());
         let noted = on_disk(&self.store, {
             let short = Failure { error: anyhow::anyhow!(failure.in_short()), ..failure };
             move |store| {
                 store.update_lineage(&name, |memory| {
-                    memory.failures = Some(after(memory.failures.as_ref(), &asked, &short, now));
+                    let failures = after(memory.failures_at(turn), &asked, &short, now);
+                    memory.fail(turn, failures);
                 })
             }
         })
@@ -175,7 +193,7 @@ impl Issuer {
         let connect = || async {
             let (http, clock) = (self.http.clone(), self.ground.clock.clone());
             let connected = Ca::connect(http, &self.acme.directory, clock).await;
-            connected.map_err(|error| Standing::of(&Failure::free(error)))
+            connected.map_err(|failure| Standing::of(&failure))
         };
         self.ca.get_or_init(connect).await.as_ref().map(Arc::clone).map_err(Standing::again)
     }
@@ -197,7 +215,12 @@ impl Failure {
     /// One that the CA did not count.
     #[must_use]
     pub fn free(error: anyhow::Error) -> Self {
-        Self { error, counted: false, not_before: None, stopped: false }
+        Self { error, counted: false, not_before: None, stopped: false, side: Side::Ours }
+    }
+
+    /// One that the CA did not count, and that is its own.
+    fn of_ca(error: anyhow::Error) -> Self {
+        Self { side: Side::Ca, ..Self::free(error) }
     }
 
     fn stopped() -> Self {
@@ -222,18 +245,19 @@ struct Standing {
     text: String,
     counted: bool,
     not_before: Option<Timestamp>,
+    side: Side,
 }
 
 impl Standing {
     fn of(failure: &Failure) -> Self {
-        let Failure { error, counted, not_before, .. } = failure;
-        Self { text: told::text(error), counted: *counted, not_before: *not_before }
+        let Failure { error, counted, not_before, side, .. } = failure;
+        Self { text: told::text(error), counted: *counted, not_before: *not_before, side: *side }
     }
 
     fn again(&self) -> Failure {
-        let Self { text, counted, not_before } = self;
+        let Self { text, counted, not_before, side } = self;
         let failure = Failure::free(anyhow::anyhow!("{text}"));
-        Failure { counted: *counted, not_before: *not_before, ..failure }
+        Failure { counted: *counted, not_before: *not_before, side: *side, ..failure }
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cert::Fingerprint;
-use crate::config::{Acme, CdnDomain, Certificate, Target};
+use crate::config::{Acme, CdnDomain, Certificate, Config, Target};
 
 /// What is remembered of a lineage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,12 @@ pub struct LineageMemory {
     pub succession: Vec<Fingerprint>,
     /// Digest of what the newest Cert was asked for.
     pub asked: Option<String>,
-    /// Issuing that failed.
+    /// Where the newest Cert was ordered, and when it was issued.
+    pub ordered_from: Option<OrderedFrom>,
+    /// Issuing that failed at the first CA.
     pub failures: Option<Failures>,
+    /// Issuing that failed at the fallback CA.
+    pub fallback_failures: Option<Failures>,
     /// An order under way.
     pub order: Option<Order>,
     /// Certs that were revoked, among those of the succession.
@@ -36,6 +40,64 @@ impl LineageMemory {
             self.revoked.push(fingerprint);
         }
     }
+
+    /// An order has come to its end: the newest Cert is what was asked for.
+    pub fn complete(&mut self, fingerprint: Fingerprint, asked: String, from: OrderedFrom) {
+        self.order = None;
+        self.asked = Some(asked);
+        self.ordered_from = Some(from);
+        self.succeed(fingerprint);
+    }
+
+    /// What failed at one of the two CAs.
+    #[must_use]
+    pub fn failures_at(&self, turn: Turn) -> Option<&Failures> {
+        match turn {
+            Turn::First => self.failures.as_ref(),
+            Turn::Fallback => self.fallback_failures.as_ref(),
+        }
+    }
+
+    /// What failed since the newest Cert was issued: the other CA may have issued it.
+    #[must_use]
+    pub fn failed_since(&self, turn: Turn) -> Option<&Failures> {
+        let issued = self.ordered_from.as_ref().map(|from| from.at);
+        self.failures_at(turn).filter(|failed| issued.is_none_or(|issued| failed.at > issued))
+    }
+
+    /// Issuing failed at one of the two CAs.
+    pub fn fail(&mut self, turn: Turn, failures: Failures) {
+        match turn {
+            Turn::First => self.failures = Some(failures),
+            Turn::Fallback => self.fallback_failures = Some(failures),
+        }
+    }
+
+    /// Issuing went well at one of the two CAs. What the first one said still holds after the fallback's success.
+    pub fn went_well(&mut self, turn: Turn) {
+        self.fallback_failures = None;
+        if turn == Turn::First {
+            self.failures = None;
+        }
+    }
+}
+
+/// Which of a certificate's two CAs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The one that is tried first.
+    First,
+    /// The one that stands in for it.
+    Fallback,
+}
+
+/// Where a Cert was ordered, and when it was issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedFrom {
+    /// The directory's URL of the CA.
+    pub directory: String,
+    /// When it was issued.
+    pub at: Timestamp,
 }
 
 /// A Cert that is served in place of a lineage's newest, for a time.
@@ -219,20 +281,19 @@ pub fn asked(acme: &Acme, certificate: &Certificate) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The same for the CA that stands in for the first, where there is one.
+#[must_use]
+pub fn asked_of_fallback(config: &Config, certificate: &Certificate) -> Option<String> {
+    Some(asked(config.fallback(certificate)?, &certificate.at_fallback()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::KeyType;
 
     fn acme() -> Acme {
-        Acme {
-            directory: "https://ca.test/dir".to_owned(),
-            contact: Vec::new(),
-            terms_agreed: true,
-            ca_file: None,
-            eab: None,
-            profile: None,
-        }
+        Acme { directory: "https://ca.test/dir".to_owned(), terms_agreed: true, ..Acme::default() }
     }
 
     fn certificate() -> Certificate {
@@ -241,6 +302,7 @@ mod tests {
             domains: ["example.test", "*.example.test"].map(str::to_owned).into(),
             dns: "default".to_owned(),
             key_type: KeyType::EcdsaP256,
+            ca: None,
             profile: None,
             reuse_key: false,
             source: None,
@@ -268,6 +330,7 @@ mod tests {
         check("the same for all", |acme, _| acme.profile = Some("short".to_owned()), true);
         check("where it goes", |_, certificate| certificate.line = 9, false);
         check("how it is proved", |_, certificate| certificate.dns.push('2'), false);
+        check("who stands in", |acme, _| acme.fallback = Some("other".to_owned()), false);
         check("who asks", |acme, _| acme.contact.push("ops@example.test".to_owned()), false);
     }
 }

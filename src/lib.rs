@@ -120,12 +120,11 @@ async fn issue_lineage(
     let Some(step) = plan.issues(&lineage.name) else {
         return (run.kept(lineage, &disk, &plan), disk);
     };
-    match run.issue(lineage).await {
-        Ok(_cert) => {
+    let turns = plan::turns(lineage, &disk.seen, asked, run.ground.clock.now());
+    match run.issue(lineage, &disk.seen, &turns).await {
+        Ok(issued) => {
             let newest = run.disk(lineage).await;
-            let leaf = newest.seen.leaf.as_ref();
-            let reason = step.reason.as_str();
-            (CertificateEnd::new(lineage, leaf, CertOutcome::Issued, reason), newest)
+            (run.issued(lineage, &newest, &step.reason, &issued), newest)
         }
         Err(failure) => {
             disk.seen.tried = true;

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use crate::aliyun::{self, Account};
 use crate::cert::{self, Cert, Fingerprint, Leaf};
-use crate::config::{Config, Target};
-use crate::journal::{LineageMemory, TargetMemory, asked};
-use crate::plan::{Lineage, LineageSeen, Origin, Ours, Served, TargetSeen, Unusable, Wanted};
+use crate::config::{Certificate, Config, Target};
+use crate::journal::{LineageMemory, TargetMemory, asked, asked_of_fallback};
+use crate::plan::{
+    Fallback, Lineage, LineageSeen, Origin, Ours, Served, TargetSeen, Unusable, Wanted,
+};
 use crate::store::{self, Store};
 use crate::told;
 
@@ -107,11 +109,11 @@ fn facts_of(
         Ok(leaf) => (leaf, None),
         Err(error) => (None, Some(unusable(&error))),
     };
-    let asked = match &lineage.origin {
-        Origin::Issued(place) => asked(&config.acme, &config.certificates[*place]),
-        Origin::Source(_) | Origin::Claimed { .. } | Origin::Given => String::new(),
+    let (asked, fallback) = match &lineage.origin {
+        Origin::Issued(place) => requests(config, &config.certificates[*place]),
+        Origin::Source(_) | Origin::Claimed { .. } | Origin::Given => (String::new(), None),
     };
-    let seen = LineageSeen { leaf, unusable, memory, asked, tried: false, pinned };
+    let seen = LineageSeen { leaf, unusable, memory, asked, fallback, tried: false, pinned };
     OnDisk { seen, cert: None, pinned: pinned_certs, warning }
 }
 
@@ -136,6 +138,14 @@ fn pinned(lineage: &Lineage, memory: &LineageMemory, store: Option<&Store>) -> (
         }
     }
     (leaves, certs)
+}
+
+/// What would be asked of the certificate's CA now, and of the one that stands in for it.
+fn requests(config: &Config, certificate: &Certificate) -> (String, Option<Fallback>) {
+    let fallback = config.fallback(certificate).map(|acme| acme.section());
+    let fallback = fallback.zip(asked_of_fallback(config, certificate));
+    let fallback = fallback.map(|(section, asked)| Fallback { section, asked });
+    (asked(config.ca(certificate), certificate), fallback)
 }
 
 /// Files that are damaged or gone stay so; anything else (no permission, no descriptor left) may be well next time.

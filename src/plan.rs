@@ -20,6 +20,7 @@ pub use discovery::{
     Contested, Discovers, Fit, Foreign, Known, Listed, Listing, discover, not_online,
 };
 pub use foreign::{Ours, is_foreign, last_third};
+pub use issuing::turns;
 pub use ownership::{
     Conflict, LeftOut, Lineage, Origin, Owned, Ownership, claim_memory, ownership,
 };
@@ -52,10 +53,21 @@ pub struct LineageSeen {
     pub memory: LineageMemory,
     /// Digest of what would be asked for now.
     pub asked: String,
+    /// The CA that stands in for the first.
+    pub fallback: Option<Fallback>,
     /// Issuing was tried in this run and failed.
     pub tried: bool,
     /// The leaves of the pinned Certs that are on the disk, or why they cannot be read.
     pub pinned: BTreeMap<Fingerprint, Result<Leaf, String>>,
+}
+
+/// The CA that stands in for a lineage's first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// Its section of the config, for people.
+    pub section: String,
+    /// Digest of what would be asked of it now.
+    pub asked: String,
 }
 
 /// Why a lineage's files could not be used.

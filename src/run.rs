@@ -1,14 +1,16 @@
-//! What a run has opened: config, store, accounts, trust, issuer.
+//! What a run has opened: config, store, accounts, trust, issuers.
 
 mod cloud;
 mod domains;
 mod edge;
+mod issuing;
 mod kept;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,21 +18,21 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
-use crate::cert::{Cert, Fingerprint, Leaf};
+use crate::cert::{Fingerprint, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
-use crate::config::{Config, Provider, Target, Trust};
-use crate::dns::Accesses;
+use crate::config::{Config, Target, Trust};
 use crate::ground::Ground;
 use crate::http::Http;
-use crate::issue::{Failure, Issuer};
+use crate::issue::Issuer;
 use crate::look::OnDisk;
 use crate::plan::{CertOutcome, Lineage, Origin, Plan, Unusable, lives_on, renew_at};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
-use crate::store::{Lock, LockError, Store, Wait};
+use crate::store::{Store, Wait};
 use crate::{look, told, verify};
 
 pub use domains::Domains;
+pub use issuing::Issued;
 pub use target::{Looked, OutOfStep, Reached, cloud_error, no_domain_of};
 
 /// How a warning begins that is told once.
@@ -64,7 +66,9 @@ pub struct Run {
     pace_folders: Vec<PathBuf>,
     http: Http,
     accounts: RefCell<BTreeMap<String, Account>>,
-    issuer: OnceCell<Issuer>,
+    prover: OnceCell<Rc<Prover>>,
+    /// By the names of their CAs.
+    issuers: RefCell<BTreeMap<String, Rc<Issuer>>>,
     issuing: Semaphore,
     uploading: Semaphore,
     edges: edge::Edges,
@@ -101,7 +105,8 @@ impl Run {
             pace_folders,
             http: Http::new(),
             accounts: RefCell::default(),
-            issuer: OnceCell::new(),
+            prover: OnceCell::new(),
+            issuers: RefCell::default(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
             edges: edge::Edges::default(),
@@ -195,124 +200,6 @@ impl Run {
         let account =
             Account::open(name, config, self.base(), self.http.clone(), &self.ground, pace)?;
         Ok(self.recall(account).until(self.deadline))
-    }
-
-    /// Takes away the TXT values that killed runs left, but for those of orders that will be carried on.
-    pub async fn repair(&self, lineages: &[Lineage]) {
-        let issued = lineages.iter().filter(|lineage| matches!(lineage.origin, Origin::Issued(_)));
-        let names: BTreeSet<&str> = issued.map(|lineage| lineage.name.as_str()).collect();
-        let repaired = match self.issuer() {
-            Ok(issuer) => issuer.repair(&names).await,
-            Err(error) => Err(error),
-        };
-        match repaired {
-            Ok(left) => left.into_iter().for_each(|line| self.warn(line)),
-            Err(error) => {
-                self.warn(format!("records of an earlier run cannot be taken away: {error:#}"))
-            }
-        }
-    }
-
-    /// The lock of a lineage, for issuing.
-    ///
-    /// # Errors
-    /// Why it could not be had.
-    pub async fn lock_lineage(&self, lineage: &Lineage) -> Result<Lock, Failure> {
-        let store = self
-            .store
-            .as_ref()
-            .ok_or_else(|| anyhow::anyhow!("there is no store to issue into"))?;
-        store.lock_lineage(&lineage.name, self.lock_wait()).await.map_err(|error| match error {
-            LockError::Io(error) => Failure::free(error),
-            LockError::Held { by } => {
-                Failure::free(anyhow::anyhow!("another run is issuing it ({by})"))
-            }
-            LockError::Stopped => {
-                Failure { stopped: true, ..Failure::free(anyhow::anyhow!("stopped")) }
-            }
-        })
-    }
-
-    /// Issues a lineage; the caller holds its lock.
-    ///
-    /// # Errors
-    /// The issuer's.
-    pub async fn issue(&self, lineage: &Lineage) -> Result<Cert, Failure> {
-        let Origin::Issued(place) = lineage.origin else {
-            return Err(Failure::free(anyhow::anyhow!(
-                "{} is issued by another client",
-                lineage.name
-            )));
-        };
-        let _permit = self.issuing.acquire().await;
-        if self.ground.stop.is_cancelled() {
-            return Err(Failure { stopped: true, ..Failure::free(anyhow::anyhow!("stopped")) });
-        }
-        self.ground.say.line(format!("{}: obtaining a certificate", lineage.name));
-        self.issuer()?.issue(&self.config.certificates[place]).await
-    }
-
-    /// How a lineage ends that was due and got no certificate.
-    #[must_use]
-    pub fn not_issued(
-        &self,
-        lineage: &Lineage,
-        disk: &OnDisk,
-        failure: &Failure,
-    ) -> CertificateEnd {
-        let leaf = disk.seen.leaf.as_ref();
-        if failure.stopped {
-            return CertificateEnd::new(
-                lineage,
-                leaf,
-                CertOutcome::Waiting,
-                "stopped; the next run goes on",
-            );
-        }
-        let mut end =
-            CertificateEnd::new(lineage, leaf, CertOutcome::Failed, "it could not be issued");
-        end.error = Some(ErrorEnd::of(&failure.error, "acme"));
-        end
-    }
-
-    /// Opened by the first who issues.
-    ///
-    /// # Errors
-    /// There is no store; the CA's root cannot be read.
-    pub fn issuer(&self) -> anyhow::Result<&Issuer> {
-        if let Some(issuer) = self.issuer.get() {
-            return Ok(issuer);
-        }
-        let store = self.store.clone().context("there is no store to issue into")?;
-        let http = self.ca_http()?;
-        let accesses = Accesses::new(&self.config, self.dns_accounts(), &self.ground);
-        let prover = Prover::new(accesses, store.clone(), self.ground.clone());
-        let issuer = Issuer::new(&self.config, http, prover, store, self.ground.clone());
-        Ok(self.issuer.get_or_init(|| issuer))
-    }
-
-    /// The client for the CA, which trusts `acme.ca_file` too.
-    ///
-    /// # Errors
-    /// That file cannot be read.
-    pub fn ca_http(&self) -> anyhow::Result<Http> {
-        Ok(match &self.config.acme.ca_file {
-            Some(file) => Http::trusting(read_roots(file, "acme.ca_file")?),
-            None => self.http.clone(),
-        })
-    }
-
-    /// The accounts of the DNS accesses. One that cannot be opened says so when it is used.
-    fn dns_accounts(&self) -> BTreeMap<String, Account> {
-        let names = self.config.dns.values().filter_map(|dns| match &dns.provider {
-            Provider::Alidns { aliyun } => Some(aliyun.clone()),
-            Provider::Rfc2136 { .. }
-            | Provider::Exec { .. }
-            | Provider::AcmeDns { .. }
-            | Provider::Webhook { .. }
-            | Provider::Library(_) => None,
-        });
-        names.filter_map(|name| Some((name.clone(), self.account(&name).ok()?))).collect()
     }
 
     /// How a lineage ends for which nothing is issued.

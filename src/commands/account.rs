@@ -4,11 +4,13 @@ use serde::Serialize;
 
 use super::{Ended, Form, Refusal, configured_or_not, open};
 use crate::cli::{Account as Flags, AccountAct, Global};
+use crate::config::{Acme, Config, nearest};
 use crate::ground::Ground;
 use crate::issue::{Failure, Issuer, Registered};
 use crate::report;
 use crate::run::Run;
 use crate::store::{Lock, LockError, Store, Wait};
+use crate::told;
 
 /// The answer of `account --json`.
 #[derive(Debug, Serialize)]
@@ -25,12 +27,13 @@ struct Document<'a> {
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
-    let directory = config.acme.directory.clone();
+    let acme = chosen(&config, flags.ca.as_deref())?.clone();
+    let directory = acme.directory.clone();
     let store = Store::open(&config.store.path)?;
     let file = store.account_path(&directory)?.display().to_string();
     let run = open(config, Some(store.clone()), ground)?;
     let _lock = lock(&run, &store, &directory, flags.act).await?;
-    let found = act(run.issuer()?, flags.act).await.map_err(|failure| failure.error)?;
+    let found = act(&*run.issuer(&acme)?, flags.act).await.map_err(|failure| failure.error)?;
     let found = found.ok_or_else(|| none(&directory))?;
     let Registered { url, status, contact, thumbprint } = &found;
     let schema = report::SCHEMA;
@@ -41,6 +44,20 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         Form::Text => text(&document, flags.act),
     };
     Ok(Ended { stdout, ..Ended::default() })
+}
+
+/// The CA of `--ca`, else that of `[acme]`.
+fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Acme, Refusal> {
+    let Some(name) = name else { return Ok(&config.acme) };
+    config.named_ca(name).ok_or_else(|| {
+        let known: Vec<&str> = config.every_ca().map(|acme| acme.name.as_str()).collect();
+        let help = match nearest(name, &known) {
+            Some(near) => format!("is it `{near}`?"),
+            None => format!("known are: {}", known.join(", ")),
+        };
+        let what = format!("the configuration has no `[acme.{name}]`");
+        Refusal::Wrong(told::lines("error", &what, &help))
+    })
 }
 
 async fn act(issuer: &Issuer, act: AccountAct) -> Result<Option<Registered>, Failure> {

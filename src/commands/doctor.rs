@@ -65,10 +65,11 @@ async fn examine(said: house::Said, ground: Ground) -> Vec<Check> {
     let lineages = lineages(&run, &mut checks).await;
     checks.extend(house::certificates(&run, &lineages).await);
     checks.extend(house::programs(&run));
-    let (authority, cloud, names) =
+    let (authorities, cloud, names) =
         tokio::join!(authority::ask(&run), cloud::ask(&run, &lineages), names::ask(&run));
-    let names = names.judged(&run, &authority, &cloud);
-    checks.extend([authority.checks, cloud.checks, names].concat());
+    let names = names.judged(&run, &authorities, &cloud);
+    checks.extend(authorities.into_values().flat_map(|authority| authority.checks));
+    checks.extend([cloud.checks, names].concat());
     checks.push(house::version());
     checks
 }

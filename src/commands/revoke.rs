@@ -4,9 +4,11 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Ended, Refusal, claims, configured_or_not, open, renew};
 use crate::cli::{Global, Reason, Revoke as Flags};
+use crate::config::Acme;
 use crate::ground::Ground;
 use crate::issue::RevocationReason;
 use crate::plan::{Lineage, Origin, ownership};
+use crate::run::Run;
 use crate::store::Store;
 use crate::told;
 
@@ -25,7 +27,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let cert = store.live(&flags.name)?.ok_or_else(|| nothing(&flags.name))?;
     let reason = flags.reason.map(RevocationReason::from);
     let der = CertificateDer::from(cert.chain().first().map_or(&[][..], Vec::as_slice));
-    let revoked = run.issuer()?.revoke(&der, reason).await;
+    let issuer = run.issuer(issuer_of(&run, &store, lineage)?)?;
+    let revoked = issuer.revoke(&der, reason).await;
     revoked.map_err(|failure| failure.error)?;
     let fingerprint = cert.leaf().fingerprint;
     store.update_lineage(&lineage.memory(), |memory| memory.revoke(fingerprint))?;
@@ -48,6 +51,25 @@ impl From<Reason> for RevocationReason {
             Reason::CessationOfOperation => Self::CessationOfOperation,
         }
     }
+}
+
+/// The CA that has issued the newest Cert: with another one's account it could not be revoked.
+fn issuer_of<'a>(run: &'a Run, store: &Store, lineage: &Lineage) -> anyhow::Result<&'a Acme> {
+    let config = &run.config;
+    let certificate = config.certificates.iter().find(|one| one.name == lineage.name);
+    let first = certificate.map_or(&config.acme, |one| config.ca(one));
+    match store.lineage(&lineage.memory())?.ordered_from {
+        Some(from) => {
+            config.ca_at(&from.directory).ok_or_else(|| unnamed(&lineage.name, &from.directory))
+        }
+        None => Ok(first),
+    }
+}
+
+fn unnamed(name: &str, directory: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "`{name}` was issued by {directory}, which the configuration does not name\nhelp: write a section `[acme.NAME]` with `directory = \"{directory}\"`, and revoke it again"
+    )
 }
 
 /// Who has issued it, if we have not.

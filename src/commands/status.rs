@@ -4,6 +4,7 @@ use super::plan::{look_at, warnings};
 use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Status as Flags};
 use crate::ground::Ground;
+use crate::journal::{Failures, Turn};
 use crate::plan::{
     Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, Unusable,
     pinned, renew_at, standing_of, wanted,
@@ -41,7 +42,7 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
     let nothing = LineageSeen::default();
     let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
     let issued = matches!(lineage.origin, Origin::Issued(_));
-    let failures = of.memory.failures.as_ref();
+    let failures = open_failures(of);
     StatusCertificate {
         name: lineage.name.clone(),
         domains: of.leaf.as_ref().map_or_else(|| lineage.names.clone(), |leaf| leaf.names.clone()),
@@ -59,6 +60,12 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
             .map(|owned| target(run, lineage, of, owned, seen))
             .collect(),
     }
+}
+
+/// What failed since the newest Cert was issued: where both CAs failed, the later one tells.
+fn open_failures(of: &LineageSeen) -> Option<&Failures> {
+    let turns = [Turn::First, Turn::Fallback].into_iter();
+    turns.filter_map(|turn| of.memory.failed_since(turn)).max_by_key(|failures| failures.at)
 }
 
 fn unusable(of: &LineageSeen) -> Option<String> {
@@ -81,11 +88,18 @@ fn renew_reason(lineage: &Lineage, seen: &LineageSeen) -> String {
     match (&lineage.origin, &seen.leaf) {
         (Origin::Issued(_), None) => "no certificate until now".to_owned(),
         (Origin::Issued(_), Some(_)) => {
-            "a third of its life is left then, or half of a short one".to_owned()
+            let why = "a third of its life is left then, or half of a short one";
+            by_fallback(seen).map_or_else(|| why.to_owned(), |by| format!("{why}; {by}"))
         }
         (Origin::Source(_) | Origin::Given, _) => "issued by another client".to_owned(),
         (Origin::Claimed { client, .. }, _) => format!("issued by {client}"),
     }
+}
+
+fn by_fallback(seen: &LineageSeen) -> Option<String> {
+    let fallback = seen.fallback.as_ref()?;
+    let is_by_it = seen.memory.asked.as_ref() == Some(&fallback.asked);
+    is_by_it.then(|| format!("issued by the fallback {}", fallback.section))
 }
 
 fn target(

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::said::{Place, Section, Value};
+use super::said::{Section, Value};
 use super::sections::must_exist;
-use super::{CdnDomain, Certificate, Config, Deploy, KeyType, dns_name, edge};
+use super::{CdnDomain, Certificate, Config, Deploy, KeyType, acme, dns_name, edge};
 
 /// Let's Encrypt and most others take no more names in one certificate.
 const MOST_NAMES: usize = 100;
@@ -14,7 +14,7 @@ const MOST_NAMES: usize = 100;
 const LONGEST_CERT_NAME: usize = 63;
 
 /// Settings of issuing; they have no sense beside `source`.
-const OF_ISSUING: [&str; 5] = ["domains", "dns", "key_type", "profile", "reuse_key"];
+const OF_ISSUING: [&str; 6] = ["domains", "acme", "dns", "key_type", "profile", "reuse_key"];
 
 const KEY_TYPES: [(&str, KeyType); 5] = [
     ("ecdsa-p256", KeyType::EcdsaP256),
@@ -30,7 +30,7 @@ pub(super) fn read(file: &Section<'_>, meant: &Config) -> Vec<Certificate> {
     let sections = file.sections("certificate");
     let certificates: Vec<_> =
         sections.iter().filter_map(|section| certificate(section, meant, &mut owners)).collect();
-    terms(file, meant, &sections);
+    acme::terms(file, meant, &sections);
     certificates
 }
 
@@ -56,6 +56,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     section.only(&[&["name", "source", "deploy"], OF_ISSUING.as_slice()].concat());
     let source = section.value("source").and_then(|value| source(section, &value));
     let domains = domains(section);
+    let ca = acme::choice(section, meant);
     let dns = dns(section, meant);
     let key_type = section.value("key_type").and_then(|value| value.one_of(&KEY_TYPES));
     let profile = section.owned("profile");
@@ -73,7 +74,8 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         domains,
         dns,
         key_type: key_type.unwrap_or(KeyType::EcdsaP256),
-        profile: profile.or_else(|| meant.acme.profile.clone()),
+        ca,
+        profile,
         reuse_key: reuse_key.unwrap_or(false),
         source,
         deploy,
@@ -305,21 +307,4 @@ fn own_cert_name(value: &Value<'_>, aliyun: &str, name: &str, owner: &Owner, own
             "an upload replaces what has its name in the account: give each a name of its own, or none",
         );
     }
-}
-
-/// Who has something issued must have agreed to the CA's terms.
-fn terms(file: &Section<'_>, meant: &Config, sections: &[Section<'_>]) {
-    let Some(issued) = sections.iter().find(|section| !section.has("source")) else { return };
-    let acme = file.section("acme");
-    let said = acme.as_ref().and_then(|acme| acme.value("terms_agreed"));
-    if meant.acme.terms_agreed || said.as_ref().is_some_and(|value| !value.is_truth()) {
-        return;
-    }
-    let place = said.map(|value| value.place).or_else(|| acme.map(|acme| acme.place));
-    let line = place.map_or(issued.place.line, |place| place.line);
-    file.said.missing(
-        &Place { name: "acme.terms_agreed".to_owned(), line },
-        format!("is not true, and the certificate of line {} is to be issued", issued.place.line),
-        "read the terms of the CA (letsencrypt.org/repository), then write `terms_agreed = true` under `[acme]`",
-    );
 }

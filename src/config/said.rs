@@ -196,6 +196,16 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// Tables of this one under other names than these, each with its name.
+    pub(super) fn tables_beside(&self, known: &[&str]) -> Vec<(&'a str, Self)> {
+        let tables = self.table.iter().filter(|(_, value)| value.get_ref().is_table());
+        let names = tables.map(|(name, _)| name.get_ref().as_ref());
+        names
+            .filter(|name| !known.contains(name))
+            .filter_map(|name: &str| Some((name, self.section(name)?)))
+            .collect()
+    }
+
     /// An array of tables of this one: `[[certificate]]`.
     pub(super) fn sections(&self, key: &str) -> Vec<Self> {
         let name = self.name_of(key);

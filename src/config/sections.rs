@@ -1,4 +1,4 @@
-//! `[acme]`, `[store]`, `[trust]`, `[aliyun.NAME]`: what was said becomes what is meant.
+//! `[store]`, `[trust]`, `[aliyun.NAME]`: what was said becomes what is meant.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,43 +6,11 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::said::{Section, Value, did_you_mean};
-use super::{Acme, Aliyun, CdnApi, Eab, Keys, StoreAt, Trust, credentials};
-
-/// The CAs that have a short name: the name, the directory, and whether an account needs an external binding.
-/// Sources: letsencrypt.org/docs, zerossl.com/documentation/acme, cloud.google.com/certificate-manager/docs.
-const DIRECTORIES: [(&str, &str, Binding); 4] = [
-    ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory", Binding::None),
-    (
-        "letsencrypt-staging",
-        "https://acme-staging-v02.api.letsencrypt.org/directory",
-        Binding::None,
-    ),
-    ("zerossl", "https://acme.zerossl.com/v2/DV90", Binding::Needed),
-    ("google", "https://dv.acme-v02.api.pki.goog/directory", Binding::Needed),
-];
+use super::said::{Section, Value};
+use super::{Aliyun, CdnApi, Keys, StoreAt, Trust, credentials};
 
 /// The documented limit of a user's uploads is 10 a second (API document of SetDomainServerCertificate); 104 ms apart are 9.6.
 const MOST_CALLS_PER_SECOND: f64 = 9.6;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Binding {
-    None,
-    Needed,
-}
-
-impl Default for Acme {
-    fn default() -> Self {
-        Self {
-            directory: DIRECTORIES[0].1.to_owned(),
-            contact: Vec::new(),
-            terms_agreed: false,
-            ca_file: None,
-            eab: None,
-            profile: None,
-        }
-    }
-}
 
 impl Default for StoreAt {
     fn default() -> Self {
@@ -63,31 +31,6 @@ impl Default for Aliyun {
             cdn_api: CdnApi::SetDomainServerCertificate,
             calls_per_second: MOST_CALLS_PER_SECOND,
         }
-    }
-}
-
-pub(super) fn acme(file: &Section<'_>) -> Acme {
-    let Some(section) = file.section("acme") else { return Acme::default() };
-    section.only(&["directory", "contact", "terms_agreed", "ca_file", "profile", "eab"]);
-    let eab = section.section("eab").and_then(|eab| binding(&eab));
-    let (directory, needs) = section
-        .value("directory")
-        .and_then(|value| directory(&value))
-        .unwrap_or_else(|| (Acme::default().directory, Binding::None));
-    if needs == Binding::Needed && !section.has("eab") {
-        section.said.missing(
-            &section.place,
-            format!("has no `eab`, which the CA at {directory} asks for"),
-            "get a key from the CA, then write `eab = { key_id = \"...\", hmac_key_file = \"...\" }`",
-        );
-    }
-    Acme {
-        directory,
-        contact: section.value("contact").map(|value| contact(&value)).unwrap_or_default(),
-        terms_agreed: section.truth("terms_agreed").unwrap_or(false),
-        ca_file: section.value("ca_file").and_then(|value| section.said.path(&value)),
-        eab,
-        profile: section.owned("profile"),
     }
 }
 
@@ -137,50 +80,6 @@ pub(super) fn must_exist<T>(value: &Value<'_>, kind: &str, all: &BTreeMap<String
         };
         value.missing(format!("names `[{kind}.{name}]`, which is not there"), help);
     }
-}
-
-fn binding(section: &Section<'_>) -> Option<Eab> {
-    let file = section.said.folder().join("eab-key");
-    keep_out_secret(section, "hmac_key", "hmac_key_file", &file.display().to_string());
-    section.only_beside(&["hmac_key"], &["key_id", "hmac_key_file"]);
-    let key_id = section.needed("key_id", "\"...\"");
-    let file = section.needed("hmac_key_file", "\"...\"");
-    Some(Eab {
-        key_id: key_id?.text()?.to_owned(),
-        hmac_key_file: section.said.path_as_written(&file?)?,
-    })
-}
-
-fn directory(value: &Value<'_>) -> Option<(String, Binding)> {
-    let written = value.text()?;
-    if let Some((_, url, binding)) = DIRECTORIES.iter().find(|(name, ..)| *name == written) {
-        return Some(((*url).to_owned(), *binding));
-    }
-    if !written.contains([':', '.', '/']) {
-        let names: Vec<&str> = DIRECTORIES.iter().map(|(name, ..)| *name).collect();
-        let help = format!("{} (or write the URL of its directory)", did_you_mean(written, &names));
-        value.wrong(format!("is no CA that we know: `{written}`"), help);
-        return None;
-    }
-    url(value).map(|_| (written.to_owned(), Binding::None))
-}
-
-fn contact(value: &Value<'_>) -> Vec<String> {
-    let texts = value.texts().unwrap_or_default().into_iter();
-    texts.filter_map(|(value, text)| address(&value, text)).collect()
-}
-
-fn address(value: &Value<'_>, text: &str) -> Option<String> {
-    let plain = text.strip_prefix("mailto:").unwrap_or(text);
-    let (local, domain) = plain.rsplit_once('@').unwrap_or_default();
-    if local.is_empty() || domain.is_empty() || plain.contains([' ', ',', '<', '?']) {
-        value.wrong(
-            format!("has `{text}`, which is no mail address"),
-            "write it as `ops@example.com`, each in quotes of its own",
-        );
-        return None;
-    }
-    Some(plain.to_owned())
 }
 
 fn account(name: &str, section: &Section<'_>) -> Aliyun {

@@ -212,7 +212,7 @@ fn every_certificate_said() {
     let found = &source.deploy[0];
     assert!(found.discover && !found.replace_foreign && found.domains.is_empty());
     assert_eq!((short.name.as_str(), short.dns.as_str()), ("example.org", "default"));
-    assert_eq!((short.key_type, short.profile.as_deref()), (KeyType::EcdsaP256, Some("classic")));
+    assert_eq!((short.key_type, short.profile.as_deref()), (KeyType::EcdsaP256, None));
     assert_eq!(source.name, "example.net");
     assert_eq!(source.source.as_deref(), Some(Path::new("/etc/letsencrypt/live/example.net")));
     assert!(source.domains.is_empty());
@@ -221,6 +221,29 @@ fn every_certificate_said() {
     let text = include_str!("testdata/everything.toml").lines();
     let headers = (1..).zip(text).filter(|(_, line)| *line == "[[certificate]]");
     assert_eq!(lines, headers.map(|(line, _)| line).collect::<Vec<usize>>());
+}
+
+#[test]
+fn every_ca_said() {
+    let config = read(include_str!("testdata/everything.toml")).unwrap();
+    let [full, short, _] = config.certificates.as_slice() else { panic!("three") };
+    let name = |acme: Option<&super::Acme>| acme.map(|acme| acme.name.clone());
+    let of =
+        |certificate| (config.ca(certificate).name.clone(), name(config.fallback(certificate)));
+    assert_eq!(of(full), ("default".to_owned(), Some("second".to_owned())));
+    assert_eq!(of(short), ("in-house".to_owned(), None));
+    let all: Vec<String> = config.every_ca().map(super::Acme::section).collect();
+    assert_eq!(all, ["[acme]", "[acme.in-house]", "[acme.second]"]);
+    let second = config.named_ca("second").unwrap();
+    assert_eq!(second.directory, "https://acme.zerossl.com/v2/DV90");
+    assert_eq!(second.contact, config.acme.contact, "the same unless said");
+    assert_eq!((second.profile.as_deref(), &second.ca_file), (None, &None), "its own alone");
+    assert_eq!(config.cas["in-house"].contact, ["pki@example.com"]);
+    assert_eq!(
+        config.fallback(full).unwrap().fallback.as_deref(),
+        Some("default"),
+        "a pair is well"
+    );
 }
 
 #[test]

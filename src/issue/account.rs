@@ -121,7 +121,8 @@ impl Issuer {
         }
         let terms = ca.meta().terms_of_service.as_deref().unwrap_or("see its website");
         bail!(
-            "the terms of the CA ({terms}) are not agreed to\nhelp: read them, then set `terms_agreed = true` in [acme]"
+            "the terms of the CA ({terms}) are not agreed to\nhelp: read them, then set `terms_agreed = true` in {}",
+            self.acme.section()
         )
     }
 
@@ -130,9 +131,10 @@ impl Issuer {
         let Some(Eab { key_id, hmac_key_file }) = &self.acme.eab else {
             if ca.meta().external_account_required {
                 bail!(
-                    "the CA {} takes only accounts that are bound to one on its website\nhelp: set `eab` of [acme] as the CA \
+                    "the CA {} takes only accounts that are bound to one on its website\nhelp: set `eab` of {} as the CA \
                      gave it to you",
-                    ca.directory()
+                    ca.directory(),
+                    self.acme.section()
                 );
             }
             return Ok(None);

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
-use super::Introduction;
+use super::{Failure, Introduction};
 use crate::ground::Clock;
 use crate::http::{Answer, Http};
 use crate::secret::Redactor;
@@ -93,10 +93,10 @@ impl Ca {
         http: Http,
         directory: &str,
         clock: Clock,
-    ) -> anyhow::Result<Arc<Self>> {
-        let page = fetch(&http, directory).await?;
+    ) -> Result<Arc<Self>, Failure> {
+        let page = fetch(&http, directory).await.map_err(Failure::of_ca)?;
         compare_clocks(&page.headers, clock.now())?;
-        let Directory { meta, urls, .. } = read(&page, directory)?;
+        let Directory { meta, urls, .. } = read(&page, directory).map_err(Failure::of_ca)?;
         Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, urls, clock }))
     }
 
@@ -146,7 +146,7 @@ async fn fetch(http: &Http, directory: &str) -> anyhow::Result<Answer> {
     let page = http.send(request, TIMEOUT).await.map_err(|error| {
         anyhow!(
             "the CA's directory {directory} cannot be fetched: {error}\nhelp: check the network and its proxy; a CA of your own \
-             needs `ca_file` in [acme]"
+             needs its `ca_file`"
         )
     })?;
     judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
@@ -155,7 +155,7 @@ async fn fetch(http: &Http, directory: &str) -> anyhow::Result<Answer> {
 
 fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
     serde_json::from_slice(&page.body).map_err(|error| {
-        anyhow!("{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]")
+        anyhow!("{directory} is no ACME directory: {error}\nhelp: correct the CA's `directory`")
     })
 }
 
@@ -254,7 +254,7 @@ fn judge(answer: &Answer) -> Result<(), Unusable> {
     if (300..400).contains(status) {
         let to = field(LOCATION).unwrap_or("nowhere");
         return Err(Unusable(format!(
-            "the CA answered {status}, a redirect to {to}\nhelp: if that is right, set it as `directory` of [acme]"
+            "the CA answered {status}, a redirect to {to}\nhelp: if that is right, set it as the CA's `directory`"
         )));
     }
     let is_page = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));

@@ -12,16 +12,17 @@ use super::account::Session;
 use super::acme::patient;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
-use crate::cert::{Cert, Fingerprint, Key};
+use crate::cert::{Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
-use crate::journal;
+use crate::journal::{self, OrderedFrom, Turn};
 
 /// What is to be issued, and with whom we speak about it.
 pub(super) struct Job<'a> {
     issuer: &'a Issuer,
     certificate: &'a Certificate,
     asked: &'a str,
+    turn: Turn,
 }
 
 /// An order, and the version of the store that holds its key.
@@ -33,8 +34,13 @@ struct UnderWay {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(issuer: &'a Issuer, certificate: &'a Certificate, asked: &'a str) -> Self {
-        Self { issuer, certificate, asked }
+    pub(super) fn new(
+        issuer: &'a Issuer,
+        certificate: &'a Certificate,
+        asked: &'a str,
+        turn: Turn,
+    ) -> Self {
+        Self { issuer, certificate, asked, turn }
     }
 
     /// From nothing, or from what is under way, to a Cert in the store.
@@ -63,7 +69,8 @@ impl<'a> Job<'a> {
                 OrderStatus::Invalid => return Err(self.refused(under_way).await),
             }
         }
-        Err(anyhow!("the order {} does not come to an end", under_way.order.url()).into())
+        let url = under_way.order.url();
+        Err(Failure::of_ca(anyhow!("the order {url} does not come to an end")))
     }
 
     /// Puts the proofs, has the CA look at them, takes them away.
@@ -117,13 +124,15 @@ impl<'a> Job<'a> {
     }
 
     async fn complete(&self, version: u32, chain: String) -> Result<Cert, Failure> {
-        let (name, asked) = (self.certificate.name.clone(), self.asked.to_owned());
+        let (name, asked, turn) = (self.certificate.name.clone(), self.asked.to_owned(), self.turn);
+        let Issuer { acme, ground, .. } = self.issuer;
+        let from = OrderedFrom { directory: acme.directory.clone(), at: ground.clock.now() };
         let cert = on_disk(&self.issuer.store, move |store| {
             let cert = store.complete_version(&name, version, &chain)?;
             let fingerprint = cert.leaf().fingerprint;
             store.update_lineage(&name, |memory| {
-                memory.failures = None;
-                succeed(memory, fingerprint, asked);
+                memory.went_well(turn);
+                memory.complete(fingerprint, asked, from);
             })?;
             Ok(cert)
         })
@@ -181,14 +190,17 @@ impl Job<'_> {
     /// The order that the journal knows. One whose version is live was carried to its end by a run that was killed
     /// before it could say so.
     async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
-        let name = self.certificate.name.clone();
+        let (name, at) = (self.certificate.name.clone(), self.issuer.ground.clock.now());
         on_disk(&self.issuer.store, move |store| {
             let Some(order) = store.lineage(&name)?.order else { return Ok(None) };
             let is_live = store.live_version(&name)? == Some(order.version);
             let live = if is_live { store.live(&name)? } else { None };
             let Some(live) = live else { return Ok(Some(order)) };
             let fingerprint = live.leaf().fingerprint;
-            store.update_lineage(&name, |memory| succeed(memory, fingerprint, order.asked))?;
+            let from = OrderedFrom { directory: order.directory, at };
+            store.update_lineage(&name, |memory| {
+                memory.complete(fingerprint, order.asked, from);
+            })?;
             Ok(None)
         })
         .await
@@ -302,10 +314,9 @@ impl UnderWay {
         let found =
             found.map_err(|error| session.failure("to show what is to be proved", error))?;
         if let Some(name) = found.iter().find_map(|(name, value)| value.is_none().then_some(name)) {
-            return Err(anyhow!(
+            return Err(Failure::of_ca(anyhow!(
                 "the CA offers no dns-01 for {name}\nhelp: take the name out of `domains`, or choose another CA"
-            )
-            .into());
+            )));
         }
         Ok(found
             .into_iter()
@@ -388,7 +399,7 @@ impl UnderWay {
             "the CA has not come to an end with the order within {} minutes\nhelp: nothing: the next run carries on with it",
             PATIENCE.as_secs() / 60
         );
-        Failure { not_before: self.session.line.heard().retry_at, ..Failure::free(error) }
+        Failure { not_before: self.session.line.heard().retry_at, ..Failure::of_ca(error) }
     }
 
     async fn download(&mut self) -> Result<String, Failure> {
@@ -398,7 +409,8 @@ impl UnderWay {
             counted: false,
             ..session.failure("to hand out the certificate", error)
         })?;
-        Ok(chain.context("the CA calls the order valid and has no certificate for it")?)
+        let nothing = || anyhow!("the CA calls the order valid and has no certificate for it");
+        chain.ok_or_else(|| Failure::of_ca(nothing()))
     }
 
     /// What the CA says of each name that it did not accept.
@@ -436,13 +448,6 @@ async fn open_proofs(
         proofs.push((name, challenge.map(|found| found.key_authorization().dns_value())));
     }
     Ok(proofs)
-}
-
-/// The order has come to its end: the newest Cert is what was asked for.
-fn succeed(memory: &mut journal::LineageMemory, fingerprint: Fingerprint, asked: String) {
-    memory.order = None;
-    memory.asked = Some(asked);
-    memory.succeed(fingerprint);
 }
 
 /// The CA knows the order no more, or not as ours. What may pass is no such answer.

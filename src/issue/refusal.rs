@@ -2,8 +2,8 @@
 
 use instant_acme::{Error, Problem};
 
-use super::Failure;
 use super::acme::Heard;
+use super::{Failure, Side};
 use crate::secret::Redactor;
 
 /// One name of an order, and why the CA did not accept its proof.
@@ -29,14 +29,15 @@ pub(super) fn kind_of(error: &Error) -> Option<&str> {
 pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let not_before = heard.retry_at.filter(|_| heard.status >= 400);
     let Error::Api(problem) = error else {
-        return Failure { not_before, ..Failure::free(silent(doing, &error)) };
+        return Failure { not_before, ..Failure::of_ca(silent(doing, &error)) };
     };
     let error = anyhow::anyhow!(
         "the CA refused {doing}: {}\nhelp: {}",
         said(&problem),
         call_help(kind(&problem))
     );
-    Failure { counted: is_counted(kind(&problem)), not_before, ..Failure::free(error) }
+    let (counted, side) = (is_counted(kind(&problem)), side(kind(&problem)));
+    Failure { counted, not_before, side, ..Failure::free(error) }
 }
 
 /// A refusal of the account is a matter of the configuration: but for its limits, no ladder follows.
@@ -70,7 +71,7 @@ pub(super) fn of_order(reasons: &[Reason], problem: Option<&Problem>) -> Failure
     let help = help(first.map_or("", kind));
     let error =
         anyhow::anyhow!("the CA did not accept the proof: {}\nhelp: {help}", texts.join("; "));
-    Failure { counted: true, ..Failure::free(error) }
+    Failure { counted: true, ..Failure::of_ca(error) }
 }
 
 /// What the CA says, with its subproblems, without what terminals would take for orders.
@@ -93,11 +94,21 @@ fn is_counted(kind: &str) -> bool {
     !matches!(kind, "serverInternal" | "badNonce")
 }
 
+/// What the configuration says wrongly must be put right, not hidden by another CA.
+fn side(kind: &str) -> Side {
+    match kind {
+        "invalidProfile" | "externalAccountRequired" | "invalidContact" | "unsupportedContact" => {
+            Side::Ours
+        }
+        _ => Side::Ca,
+    }
+}
+
 /// The same word about an account or an order means something else than about a proof.
 fn call_help(kind: &str) -> &'static str {
     match kind {
         "unauthorized" => {
-            "the CA does not let this account do that: it may be deactivated, or `eab` of [acme] may be wrong"
+            "the CA does not let this account do that: it may be deactivated, or the CA's `eab` in the configuration may be wrong"
         }
         kind => help(kind),
     }
@@ -122,8 +133,8 @@ fn help(kind: &str) -> &'static str {
         "badCSR" | "badPublicKey" => "choose another `key_type`; a new key is made at the next try",
         "malformed" => "look at `domains`: the CA cannot read what was asked for",
         "invalidProfile" => "correct `profile`",
-        "externalAccountRequired" => "set `eab` of [acme] as the CA gave it to you",
-        "invalidContact" | "unsupportedContact" => "correct `contact` of [acme]",
+        "externalAccountRequired" => "set the CA's `eab` as it was given to you",
+        "invalidContact" | "unsupportedContact" => "correct the CA's `contact`",
         "userActionRequired" => "open the link that the CA gives, agree, and try again",
         "serverInternal" => "nothing: the CA's own fault, tried again at the next run",
         _ => "the CA's documentation and status page may say more",
@@ -173,7 +184,7 @@ mod tests {
             &["because", "(rateLimited)", "help: nothing"],
         );
         check("a name", api("rejectedIdentifier"), 400, (true, LATER), &["a.test: not this one"]);
-        check("an account", api("unauthorized"), 403, (true, LATER), &["`eab` of [acme]"]);
+        check("an account", api("unauthorized"), 403, (true, LATER), &["the CA's `eab`"]);
         check("unknown", api("somethingNew"), 403, (true, LATER), &["(somethingNew)", "help: "]);
         check("its own fault", api("serverInternal"), 500, (false, LATER), &["help: nothing"]);
         check(
@@ -190,6 +201,25 @@ mod tests {
             (false, None),
             &["did not answer"],
         );
+    }
+
+    #[test]
+    fn whose_a_refusal_is() {
+        let check = |kind: &str, wanted: Side| {
+            let heard = Heard { status: 400, retry_at: None };
+            assert_eq!(failure("it", Error::Api(problem(kind)), heard).side, wanted, "{kind}");
+        };
+        check("rateLimited", Side::Ca);
+        check("rejectedIdentifier", Side::Ca);
+        check("unauthorized", Side::Ca);
+        check("serverInternal", Side::Ca);
+        check("userActionRequired", Side::Ca);
+        check("invalidProfile", Side::Ours);
+        check("externalAccountRequired", Side::Ours);
+        check("invalidContact", Side::Ours);
+        let silent = failure("it", Error::Str("no nonce"), Heard::default());
+        assert_eq!(silent.side, Side::Ca, "no answer");
+        assert_eq!(of_order(&[], None).side, Side::Ca, "an invalid order");
     }
 
     #[test]

@@ -70,8 +70,8 @@ fn issuer(folder: &tempfile::TempDir, http: Http) -> Issuer {
     "https://ca.test/dir".clone_into(&mut config.acme.directory);
     config.acme.terms_agreed = true;
     let accesses = Accesses::new(&config, std::collections::BTreeMap::new(), &ground);
-    let prover = Prover::new(accesses, store.clone(), ground.clone());
-    Issuer::new(&config, http, prover, store, ground)
+    let prover = Rc::new(Prover::new(accesses, store.clone(), ground.clone()));
+    Issuer::new(&config, &config.acme, http, prover, store, ground)
 }
 
 /// Three orders begin; all fail, and `path` was asked for once.
@@ -104,6 +104,7 @@ async fn what_the_ca_said_outlives_a_full_disk() {
         domains: vec!["example.test".to_owned()],
         dns: "default".to_owned(),
         key_type: config::KeyType::EcdsaP256,
+        ca: None,
         profile: None,
         reuse_key: false,
         source: None,
@@ -113,7 +114,8 @@ async fn what_the_ca_said_outlives_a_full_disk() {
     let not_before: Option<Timestamp> = Some(NOW.parse().unwrap());
     let refusal = anyhow::anyhow!("the CA refused\nhelp: ask it");
     let failure = Failure { counted: true, not_before, ..Failure::free(refusal) };
-    let failure = order::Job::new(&issuer, &certificate, "asked").give_up(1, failure).await;
+    let failure =
+        order::Job::new(&issuer, &certificate, "asked", Turn::First).give_up(1, failure).await;
     assert_eq!((failure.counted, failure.not_before), (true, not_before));
     let text = told::text(&failure.error);
     assert!(text.contains("the CA refused") && text.contains("open for reading only"), "{text}");

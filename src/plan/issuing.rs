@@ -1,10 +1,10 @@
-//! Is a lineage to be issued now, and why? Pure.
+//! Is a lineage to be issued now, why, and whose turn is it? Pure.
 
 use jiff::Timestamp;
 
 use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Unusable, renew_at};
 use crate::cert::Leaf;
-use crate::journal::Failures;
+use crate::journal::{Failures, Turn};
 
 /// Is the lineage to be issued now? Only a reason and no open wait together make it so.
 pub(super) fn decision(
@@ -17,16 +17,32 @@ pub(super) fn decision(
         return None;
     }
     let reason = reason(lineage, seen, asked, now)?;
-    match seen
-        .memory
-        .failures
-        .as_ref()
-        .and_then(|failures| wait(failures, seen, asked, &lineage.name, now))
-    {
-        Some(not_before) => {
-            Some((Kind::Wait, format!("{reason}, but {}", tell(seen)), Some(not_before)))
+    let told = tell(seen);
+    match turns(lineage, seen, asked, now).as_slice() {
+        [] => Some((Kind::Wait, format!("{reason}, but {told}"), earliest(seen))),
+        [Turn::Fallback] => {
+            Some((Kind::Issue, format!("{reason}; by {}, since {told}", second(seen)), None))
         }
-        None => Some((Kind::Issue, reason, None)),
+        _ => Some((Kind::Issue, reason, None)),
+    }
+}
+
+/// Whose turn it is now, in the order in which they are tried: all of the lineage's CAs that need not be waited for.
+#[must_use]
+pub fn turns(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) -> Vec<Turn> {
+    let goes = |turn: &Turn| {
+        let Some(wish) = wish(seen, *turn) else { return false };
+        let failures = seen.memory.failures_at(*turn);
+        failures.is_none_or(|failures| !waits(failures, wish, asked, &lineage.name, now))
+    };
+    [Turn::First, Turn::Fallback].into_iter().filter(goes).collect()
+}
+
+/// Digest of what would be asked of it; none where there is no such CA.
+fn wish(seen: &LineageSeen, turn: Turn) -> Option<&str> {
+    match turn {
+        Turn::First => Some(&seen.asked),
+        Turn::Fallback => seen.fallback.as_ref().map(|fallback| fallback.asked.as_str()),
     }
 }
 
@@ -49,7 +65,7 @@ fn reason(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) 
     if asked.forces(&lineage.name) {
         return Some("asked for by --force".to_owned());
     }
-    if seen.memory.order.as_ref().is_some_and(|order| order.asked == seen.asked) {
+    if seen.memory.order.as_ref().is_some_and(|order| is_wish(seen, &order.asked)) {
         return Some("an order of an earlier run is under way".to_owned());
     }
     (renew_at(leaf) <= now)
@@ -57,10 +73,10 @@ fn reason(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) 
 }
 
 /// Is something else asked for than what the Cert was asked for? Where that is not remembered, its names must do. A CA
-/// that adds names of its own is not asked again for that.
+/// that adds names of its own is not asked again for that; what the fallback CA issued is as good until it is due.
 fn request_changed(lineage: &Lineage, seen: &LineageSeen, leaf: &Leaf) -> Option<String> {
     match &seen.memory.asked {
-        Some(asked) if *asked == seen.asked => None,
+        Some(asked) if is_wish(seen, asked) => None,
         Some(_) => Some(names_changed(&lineage.names, &leaf.names).unwrap_or_else(|| {
             "the configuration asks for another certificate (CA, key type or profile)".to_owned()
         })),
@@ -82,23 +98,49 @@ fn names_changed(wanted: &[String], has: &[String]) -> Option<String> {
     }
 }
 
-/// Until when a failure keeps the lineage from being tried. The CA's own word stands; our ladder gives way to a hand
-/// and to a changed config.
-fn wait(
-    failures: &Failures,
-    seen: &LineageSeen,
-    asked: &Asked,
-    lineage: &str,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let overridden =
-        !failures.said_by_ca && (asked.by_hand(lineage) || failures.asked != seen.asked);
-    (failures.not_before > now && !overridden).then_some(failures.not_before)
+fn is_wish(seen: &LineageSeen, asked: &str) -> bool {
+    [Turn::First, Turn::Fallback].into_iter().any(|turn| wish(seen, turn) == Some(asked))
 }
 
+/// Does a failure keep the lineage from being tried at that CA? The CA's own word stands; our ladder gives way to a hand
+/// and to a changed config.
+fn waits(failures: &Failures, wish: &str, asked: &Asked, lineage: &str, now: Timestamp) -> bool {
+    let overridden = !failures.said_by_ca && (asked.by_hand(lineage) || failures.asked != wish);
+    failures.not_before > now && !overridden
+}
+
+/// When the first of the CAs may be tried again.
+fn earliest(seen: &LineageSeen) -> Option<Timestamp> {
+    let of = |turn| {
+        Some(seen.memory.failures_at(turn).filter(|_| wish(seen, turn).is_some())?.not_before)
+    };
+    [Turn::First, Turn::Fallback].into_iter().filter_map(of).min()
+}
+
+/// Why the CAs that wait do so.
 fn tell(seen: &LineageSeen) -> String {
-    seen.memory.failures.as_ref().map_or_else(String::new, |failures| {
-        let who = if failures.said_by_ca { "the CA asked to wait" } else { "it failed" };
-        format!("{who} ({} in a row; last: {})", failures.count, failures.error)
-    })
+    let Some(first) = &seen.memory.failures else { return String::new() };
+    if seen.fallback.is_none() {
+        let who = if first.said_by_ca { "the CA asked to wait" } else { "it failed" };
+        return format!("{who} {}", in_row(first));
+    }
+    let told = at_ca("the first CA", first);
+    match &seen.memory.fallback_failures {
+        Some(failures) => format!("{told}, {}", at_ca(&second(seen), failures)),
+        None => told,
+    }
+}
+
+fn at_ca(ca: &str, failures: &Failures) -> String {
+    let what = if failures.said_by_ca { "asked to wait" } else { "failed" };
+    format!("{ca} {what} {}", in_row(failures))
+}
+
+fn in_row(failures: &Failures) -> String {
+    format!("({} in a row; last: {})", failures.count, failures.error)
+}
+
+fn second(seen: &LineageSeen) -> String {
+    let section = seen.fallback.as_ref().map(|fallback| fallback.section.as_str());
+    format!("the fallback {}", section.unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod discovery;
+mod fallback;
 mod fixpoint;
 mod foreign;
 mod older;
@@ -9,7 +10,7 @@ mod pins;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
-use crate::journal::{Claim, Failures};
+use crate::journal::{Claim, Failures, Turn};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
@@ -47,6 +48,7 @@ fn config(certificates: &[(&str, Option<&str>, &[&str])]) -> Config {
             domains: if source.is_some() { vec![] } else { vec!["example.com".to_owned()] },
             dns: "default".to_owned(),
             key_type: KeyType::EcdsaP256,
+            ca: None,
             profile: None,
             reuse_key: false,
             source: source.map(Into::into),
@@ -85,6 +87,8 @@ struct World {
     taken: Option<Taken>,
     succession: Vec<u8>,
     failures: Option<Failures>,
+    fallback: bool,
+    fallback_failures: Option<Failures>,
     asked: Asked,
     tried: bool,
     source: Option<&'static str>,
@@ -97,11 +101,19 @@ struct World {
 
 impl World {
     fn plan(&self) -> Vec<String> {
+        let (lineages, seen) = self.seen();
+        let plan = plan(&lineages, &seen, &self.asked, at(NOW));
+        plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()
+    }
+
+    fn seen(&self) -> (Vec<Lineage>, Seen) {
         let config = config(&[("a", self.source, &["cdn.example.com"])]);
         let lineages = ownership(&config, &[]).lineages;
         let memory = LineageMemory {
             succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
             failures: self.failures.clone(),
+            fallback_failures: self.fallback_failures.clone(),
+            ordered_from: None,
             asked: self.was_asked.map(str::to_owned),
             order: self.order.then(|| crate::journal::Order {
                 url: "https://ca.test/order/1".to_owned(),
@@ -117,6 +129,10 @@ impl World {
             unusable: self.unusable.clone(),
             memory,
             asked: "what is asked".to_owned(),
+            fallback: self.fallback.then(|| Fallback {
+                section: "[acme.other]".to_owned(),
+                asked: "what the other is asked".to_owned(),
+            }),
             tried: self.tried,
             pinned: BTreeMap::new(),
         };
@@ -127,8 +143,7 @@ impl World {
             lineages: [("a".to_owned(), seen)].into(),
             targets: [(target("cdn.example.com"), TargetSeen { served, memory, ours })].into(),
         };
-        let plan = plan(&lineages, &seen, &self.asked, at(NOW));
-        plan.steps.iter().map(|step| format!("{:?} {}", step.kind, step.reason)).collect()
+        (lineages, seen)
     }
 }
 

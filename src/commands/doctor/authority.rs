@@ -1,9 +1,13 @@
-//! The CA: its directory, and what the store knows of our account there.
+//! The CAs: their directories, and what the store knows of our accounts there.
 
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::{issued, patient};
+use crate::config::{Acme, Certificate};
 use crate::doctor::{self, Check, State};
 use crate::issue::{self, Introduction};
 use crate::run::Run;
@@ -24,14 +28,26 @@ struct Stored {
     id: String,
 }
 
-/// Asks for the directory, if anything is issued.
-pub(super) async fn ask(run: &Run) -> Authority {
-    if issued(run).next().is_none() {
-        return Authority::default();
-    }
-    let url = &run.config.acme.directory;
-    let asked = patient(async { issue::introduction(&run.ca_http()?, url).await }).await;
-    let (account, account_check) = account(run, asked.as_ref().ok());
+/// The CAs that certificates are asked of or may fall back to, by their names.
+pub(super) type Authorities = BTreeMap<String, Authority>;
+
+/// Asks each CA that is used for its directory.
+pub(super) async fn ask(run: &Run) -> Authorities {
+    let used: BTreeMap<&str, &Acme> =
+        issued(run).flat_map(|one| of(run, one)).map(|acme| (acme.name.as_str(), acme)).collect();
+    let asks = used.into_values().map(async |acme| (acme.name.clone(), ask_one(run, acme).await));
+    join_all(asks).await.into_iter().collect()
+}
+
+/// The CA of a certificate, and the one that stands in for it.
+pub(super) fn of<'a>(run: &'a Run, one: &'a Certificate) -> impl Iterator<Item = &'a Acme> {
+    std::iter::once(run.config.ca(one)).chain(run.config.fallback(one))
+}
+
+async fn ask_one(run: &Run, acme: &Acme) -> Authority {
+    let url = &acme.directory;
+    let asked = patient(async { issue::introduction(&run.ca_http(acme)?, url).await }).await;
+    let (account, account_check) = account(run, acme, asked.as_ref().ok());
     let said = match asked {
         Ok(said) => said,
         Err(error) => {
@@ -42,16 +58,15 @@ pub(super) async fn ask(run: &Run) -> Authority {
     let mut checks = vec![Check::good("ca", url, "answers; its certificate is trusted")];
     let ahead = said.date.map(|date| date.duration_since(run.ground.clock.now()));
     checks.extend(ahead.map(|ahead| doctor::clock("the CA", ahead)));
-    checks
-        .extend(said.terms.iter().map(|terms| Check::good("terms", terms, "agreed to in [acme]")));
+    let agreed = format!("agreed to in {}", acme.section());
+    checks.extend(said.terms.iter().map(|terms| Check::good("terms", terms, agreed.as_str())));
     checks.push(account_check);
-    checks.extend(profiles(run, &said));
+    checks.extend(profiles(run, acme, &said));
     Authority { checks, identities: said.caa_identities, account }
 }
 
 /// The account by the store: asking the CA would need our key, and could tell no more before an order.
-fn account(run: &Run, said: Option<&Introduction>) -> (Option<String>, Check) {
-    let acme = &run.config.acme;
+fn account(run: &Run, acme: &Acme, said: Option<&Introduction>) -> (Option<String>, Check) {
     let stored = run.store.as_ref().map_or(Ok(None), |store| store.account(&acme.directory));
     let stored = match stored {
         Ok(stored) => stored,
@@ -65,12 +80,16 @@ fn account(run: &Run, said: Option<&Introduction>) -> (Option<String>, Check) {
     if acme.eab.is_none() && said.is_some_and(|said| said.binding_required) {
         let text = "the CA takes only accounts that are bound to one on its website";
         let check = Check::new("account", "", State::Bad, text);
-        return (None, check.or_help("set `eab` of [acme] as the CA gave it to you"));
+        return (None, check.or_help("set the CA's `eab` as it gave it to you"));
     }
     (None, Check::good("account", "", "none yet: the first run registers one"))
 }
 
-fn profiles(run: &Run, said: &Introduction) -> Vec<Check> {
-    let asked = issued(run).filter_map(|one| Some((one.name.as_str(), one.profile.as_deref()?)));
+fn profiles(run: &Run, acme: &Acme, said: &Introduction) -> Vec<Check> {
+    let own = issued(run).filter(|one| run.config.ca(one).name == acme.name);
+    let asked = own.filter_map(|one| {
+        let profile = one.profile.as_deref().or(acme.profile.as_deref())?;
+        Some((one.name.as_str(), profile))
+    });
     asked.map(|(lineage, asked)| doctor::profile(lineage, asked, &said.profiles)).collect()
 }

@@ -97,7 +97,8 @@ pub(super) fn open(config: Config, ground: Ground, checks: &mut Vec<Check>) -> R
 
 /// Files of secrets, but for those of the accounts.
 pub(super) fn secrets(run: &Run) -> Vec<Check> {
-    let binding = run.config.acme.eab.iter().map(|eab| eab.hmac_key_file.as_path());
+    let bindings = run.config.every_ca().filter_map(|acme| acme.eab.as_ref());
+    let binding = bindings.map(|eab| eab.hmac_key_file.as_path());
     let mut checks: Vec<Check> = binding.map(|file| secret_file(run, file)).collect();
     let accesses = Accesses::new(&run.config, BTreeMap::new(), &run.ground);
     for (name, access) in &run.config.dns {

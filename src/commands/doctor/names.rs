@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
-use super::authority::Authority;
+use super::authority::{self, Authorities, Authority};
 use super::cloud::{Cloud, state_of};
 use super::{issued, patient, told_code};
 use crate::caa::Wish;
@@ -157,10 +157,10 @@ async fn zone_at(server: std::net::SocketAddr, place: &str) -> anyhow::Result<St
 
 impl Names {
     /// The checks, once the CA and the cloud have answered.
-    pub(super) fn judged(self, run: &Run, authority: &Authority, cloud: &Cloud) -> Vec<Check> {
+    pub(super) fn judged(self, run: &Run, authorities: &Authorities, cloud: &Cloud) -> Vec<Check> {
         let seen = || self.seen.iter().flatten();
         let zones = seen().map(|seen| seen.zone_check(run, cloud));
-        let caa = seen().flat_map(|seen| seen.caa_checks(authority));
+        let caa = seen().flat_map(|seen| seen.caa_of_each(run, authorities));
         let more: Vec<Check> = zones.chain(caa).collect();
         self.checks.into_iter().chain(more).collect()
     }
@@ -211,6 +211,14 @@ impl Seen {
                 Err((State::Unknown, text.to_owned()))
             }
         }
+    }
+
+    /// What the records say to each CA that may be asked for the name.
+    fn caa_of_each(&self, run: &Run, authorities: &Authorities) -> Vec<Check> {
+        let one = issued(run).find(|one| one.name == self.name.lineage);
+        let cas = one.into_iter().flat_map(|one| authority::of(run, one));
+        let asked = cas.filter_map(|acme| authorities.get(&acme.name));
+        asked.flat_map(|authority| self.caa_checks(authority)).collect()
     }
 
     fn caa_checks(&self, authority: &Authority) -> Vec<Check> {
