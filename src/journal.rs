@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::cert::Fingerprint;
 use crate::config::{Acme, Certificate, Target};
 
+mod renewal;
+
+pub use renewal::{Ari, OrderedFrom, Window};
+
 /// What is remembered of a lineage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -20,6 +24,10 @@ pub struct LineageMemory {
     pub failures: Option<Failures>,
     /// An order under way.
     pub order: Option<Order>,
+    /// Where the newest Cert was ordered.
+    pub ordered_from: Option<OrderedFrom>,
+    /// What its CA said about the renewal of the newest Cert.
+    pub ari: Option<Ari>,
 }
 
 /// Issuing that failed, and when it may be tried again.
@@ -48,7 +56,7 @@ pub struct Order {
     pub directory: String,
     /// Digest of what was asked for; another one now: this order is of no use.
     pub asked: String,
-    /// Number of the version that holds its key.
+    /// Number of the version that holds its key; 0 while there is none yet.
     pub version: u32,
 }
 

@@ -10,6 +10,10 @@ use crate::plan::{Lineage, LineageSeen, Origin, Served, TargetSeen, Unusable};
 use crate::store::{self, Store};
 use crate::told;
 
+mod renewal;
+
+pub use renewal::{renewal, to_ask};
+
 /// What is on disk of a lineage: the facts for the plan, and the Cert itself for the deployment.
 #[derive(Debug, Default)]
 pub struct OnDisk {
@@ -94,7 +98,7 @@ fn facts_of(
         Origin::Issued(place) => asked(&config.acme, &config.certificates[*place]),
         Origin::Source(_) | Origin::Claimed { .. } | Origin::Given => String::new(),
     };
-    let seen = LineageSeen { leaf, unusable, memory, asked, tried: false };
+    let seen = LineageSeen { leaf, unusable, memory, asked, tried: false, tick: None };
     OnDisk { seen, cert: None, warning }
 }
 

@@ -12,8 +12,10 @@ use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
 
 mod issuing;
 mod ownership;
+mod renewal;
 
 pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
+pub use renewal::{Renewal, renewal};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
 /// minute", users of other tools waited up to six; ten is beyond doubt.
@@ -44,6 +46,8 @@ pub struct LineageSeen {
     pub asked: String,
     /// Issuing was tried in this run and failed.
     pub tried: bool,
+    /// How long until `renew` runs again; none: not known.
+    pub tick: Option<SignedDuration>,
 }
 
 /// Why a lineage's files could not be used.

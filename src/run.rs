@@ -1,5 +1,6 @@
 //! What a run has opened: config, store, accounts, trust, issuer.
 
+mod renewal;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
@@ -8,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::SignedDuration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
+use crate::ari::Asker;
 use crate::cert::{Cert, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
@@ -21,7 +24,9 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
 use crate::look::OnDisk;
-use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, Unusable, lives_on, renew_at};
+use crate::plan::{
+    CertOutcome, Lineage, Origin, Owned, Plan, Renewal, Unusable, lives_on, renewal,
+};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
@@ -53,9 +58,13 @@ pub struct Run {
     pub ground: Ground,
     /// A hook's end.
     pub deadline: Option<Instant>,
+    /// How long until `renew` runs again, where that is known.
+    pub tick: Option<SignedDuration>,
     /// What people should know at the end.
     pub warnings: RefCell<Vec<String>>,
     http: Http,
+    acme_http: OnceCell<Http>,
+    asker: OnceCell<Asker>,
     accounts: RefCell<BTreeMap<String, Account>>,
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
@@ -77,8 +86,11 @@ impl Run {
             roots,
             ground,
             deadline: None,
+            tick: None,
             warnings: RefCell::default(),
             http: Http::new(),
+            acme_http: OnceCell::new(),
+            asker: OnceCell::new(),
             accounts: RefCell::default(),
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
@@ -107,6 +119,7 @@ impl Run {
         if let Some(warning) = disk.warning.take() {
             self.warn(warning);
         }
+        disk.seen.tick = self.tick;
         disk
     }
 
@@ -235,10 +248,7 @@ impl Run {
             return Ok(issuer);
         }
         let store = self.store.clone().context("there is no store to issue into")?;
-        let http = match &self.config.acme.ca_file {
-            Some(file) => Http::trusting(read_roots(file, "acme.ca_file")?),
-            None => self.http.clone(),
-        };
+        let http = self.acme_http()?;
         let accesses = Accesses::new(&self.config, self.dns_accounts(), &self.ground);
         let prover = Prover::new(accesses, store.clone(), self.ground.clone());
         let issuer = Issuer::new(&self.config, http, prover, store, self.ground.clone());
@@ -270,8 +280,11 @@ impl Run {
                 failed.error = Some(ErrorEnd::of(&anyhow::anyhow!(why), "source"));
                 failed
             }
-            (Some(leaf), _) if matches!(lineage.origin, Origin::Issued(_)) => {
-                end(CertOutcome::Kept, format!("renews from {}", minute(renew_at(leaf))))
+            (Some(_), _) if matches!(lineage.origin, Origin::Issued(_)) => {
+                let said = renewal(&disk.seen).map(|Renewal { at, reason }| {
+                    format!("renews from {}: {reason}", minute(at))
+                });
+                end(CertOutcome::Kept, said.unwrap_or_default())
             }
             (Some(leaf), _) => self.of_another_client(lineage, leaf),
             (None, None) => end(CertOutcome::Kept, "issued by another client".to_owned()),

@@ -28,13 +28,15 @@ struct Document<'a> {
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let config = configured_or_not(global, &ground)?;
     let store = Store::existing(&config.store.path)?;
-    let run = open(config, store, ground)?;
+    let mut run = open(config, store, ground)?;
+    run.tick = renew::tick(&run);
     let mut lineages = claims::lineages(&run).await?;
     renew::refuse_nothing(&run.config, &lineages)?;
     renew::known(&flags.names, &lineages)?;
     let asked = Asked { names: flags.names.clone(), ..Asked::default() };
     lineages.retain(|lineage| asked.wants(&lineage.name));
-    let World { seen, unseen } = look_at(&run, &mut lineages).await?;
+    let World { mut seen, unseen } = look_at(&run, &mut lineages).await?;
+    hear_renewals(&run, &lineages, &mut seen).await;
     let mut plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
     foresee_errors(&unseen, &mut plan);
     foresee_refusals(&run, &lineages, &mut plan).await;

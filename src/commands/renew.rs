@@ -1,11 +1,14 @@
 //! `renew`: the timer's job.
 
+use jiff::SignedDuration;
+
 use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Renew};
 use crate::config::Config;
 use crate::ground::Ground;
 use crate::plan::{Asked, Force, Lineage};
 use crate::report::Report;
+use crate::run::Run;
 use crate::store::Store;
 use crate::walk;
 
@@ -13,7 +16,8 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     let started = ground.clock.now();
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
-    let run = open(config, Some(store), ground)?;
+    let mut run = open(config, Some(store), ground)?;
+    run.tick = tick(&run);
     let lineages = claims::lineages(&run).await?;
     refuse_nothing(&run.config, &lineages)?;
     let asked = asked(flags, &lineages)?;
@@ -22,6 +26,13 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     ends.warnings.extend(run.warnings.take());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
+}
+
+/// How long until the next run, by the last two: an hour at least, as the timer has it, whoever runs it by hand in
+/// between; a day at most, as slow crontabs have it, however long the machine was off.
+pub(super) fn tick(run: &Run) -> Option<SignedDuration> {
+    let interval = run.store.as_ref().and_then(|store| store.renew_interval().ok().flatten())?;
+    Some(interval.clamp(SignedDuration::from_hours(1), SignedDuration::from_hours(24)))
 }
 
 /// What was asked for by hand: every name must be known.

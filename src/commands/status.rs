@@ -6,7 +6,7 @@ use crate::cli::{Global, Status as Flags};
 use crate::ground::Ground;
 use crate::plan::{
     Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, Unusable,
-    renew_at, standing,
+    renewal, standing,
 };
 use crate::report::{self, Status, StatusCertificate, StatusTarget};
 use crate::run::Run;
@@ -32,7 +32,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
 fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
     let nothing = LineageSeen::default();
     let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
-    let issued = matches!(lineage.origin, Origin::Issued(_));
+    let renewal = renewal(of).filter(|_| matches!(lineage.origin, Origin::Issued(_)));
     let failures = of.memory.failures.as_ref();
     StatusCertificate {
         name: lineage.name.clone(),
@@ -41,8 +41,8 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
         not_before: of.leaf.as_ref().map(|leaf| leaf.not_before),
         not_after: of.leaf.as_ref().map(|leaf| leaf.not_after),
         fingerprint: of.leaf.as_ref().map(|leaf| leaf.fingerprint.to_string()),
-        renew_at: of.leaf.as_ref().filter(|_| issued).map(renew_at),
-        renew_reason: renew_reason(lineage, of),
+        renew_at: renewal.as_ref().map(|renewal| renewal.at),
+        renew_reason: renewal.map_or_else(|| renew_reason(lineage), |renewal| renewal.reason),
         failures: failures.map_or(0, |failures| failures.count),
         last_error: failures.map(|failures| failures.error.clone()).or_else(|| unusable(of)),
         targets: lineage
@@ -69,14 +69,12 @@ fn source(origin: &Origin) -> Option<String> {
     }
 }
 
-fn renew_reason(lineage: &Lineage, seen: &LineageSeen) -> String {
-    match (&lineage.origin, &seen.leaf) {
-        (Origin::Issued(_), None) => "no certificate until now".to_owned(),
-        (Origin::Issued(_), Some(_)) => {
-            "a third of its life is left then, or half of a short one".to_owned()
-        }
-        (Origin::Source(_) | Origin::Given, _) => "issued by another client".to_owned(),
-        (Origin::Claimed { client, .. }, _) => format!("issued by {client}"),
+/// Why there is no time of its renewal.
+fn renew_reason(lineage: &Lineage) -> String {
+    match &lineage.origin {
+        Origin::Issued(_) => "no certificate until now".to_owned(),
+        Origin::Source(_) | Origin::Given => "issued by another client".to_owned(),
+        Origin::Claimed { client, .. } => format!("issued by {client}"),
     }
 }
 

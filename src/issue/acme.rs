@@ -7,20 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::header::{
-    CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT,
+    CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, USER_AGENT,
 };
 use ::http::{HeaderValue, Method};
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
 use crate::ground::Clock;
-use crate::http::{Answer, Http};
+use crate::http::{Answer, Http, http_date, retry_at};
 use crate::secret::Redactor;
 
 /// A CA as its directory describes it, which is fetched once a run.
@@ -233,19 +232,6 @@ fn words(body: &[u8]) -> String {
     Redactor::default().clean(&plain.chars().take(PAGE_SHOWN).collect::<String>())
 }
 
-/// Seconds or an HTTP date (RFC 9110, 10.2.3).
-fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match value.parse::<u32>() {
-        Ok(seconds) => now.checked_add(SignedDuration::from_secs(seconds.into())).ok(),
-        Err(_no_number) => http_date(value),
-    }
-}
-
-fn http_date(value: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_timestamp(value).ok()
-}
-
 /// With a wrong clock, certificates look expired or not yet valid, and every time that we keep is wrong.
 fn compare_clocks(headers: &HeaderMap, now: Timestamp) -> anyhow::Result<()> {
     let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
@@ -281,6 +267,8 @@ const PAGE_SHOWN: usize = 160;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use ::http::header::RETRY_AFTER;
 
     use super::*;
 

@@ -27,6 +27,7 @@ fn leaf(number: u8, left: i64) -> Leaf {
         not_after,
         issuer: "R3".to_owned(),
         self_issued: false,
+        renewal_id: Some(format!("aki.{number}")),
     }
 }
 
@@ -100,6 +101,7 @@ impl World {
                 asked: "what is asked".to_owned(),
                 version: 2,
             }),
+            ..LineageMemory::default()
         };
         let seen = LineageSeen {
             leaf: self.leaf.clone(),
@@ -107,6 +109,7 @@ impl World {
             memory,
             asked: "what is asked".to_owned(),
             tried: self.tried,
+            tick: None,
         };
         let served = self.served.clone().unwrap_or(Served::Off);
         let memory = TargetMemory { taken: self.taken.clone(), last_error: None };

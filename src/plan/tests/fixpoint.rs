@@ -53,8 +53,7 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
             memory: LineageMemory {
                 succession: succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
                 failures: wait.and_then(|minutes| failures(minutes, false, "")),
-                order: None,
-                asked: None,
+                ..LineageMemory::default()
             },
             ..LineageSeen::default()
         })

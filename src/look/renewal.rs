@@ -1,0 +1,75 @@
+//! What the CA says about the renewal of a Cert: asked when it is time to, remembered with an instant drawn once.
+
+use jiff::Timestamp;
+
+use crate::ari::{Asker, Said, Word, ask_again, draw};
+use crate::journal::{Ari, LineageMemory, Window};
+use crate::plan::{Lineage, LineageSeen, Origin};
+
+/// The id of the lineage's newest Cert, if its CA, of this directory, is to be asked about it now. Another CA than the
+/// one that issued it knows nothing of it; nobody asks about a Cert that has expired, or that another client renews.
+#[must_use]
+pub fn to_ask<'a>(
+    lineage: &Lineage,
+    seen: &'a LineageSeen,
+    directory: &str,
+    now: Timestamp,
+) -> Option<&'a str> {
+    let leaf = seen.leaf.as_ref().filter(|leaf| leaf.not_after > now)?;
+    let id = leaf.renewal_id.as_deref()?;
+    let is_theirs =
+        seen.memory.ordered_from.as_ref().is_some_and(|from| from.directory == directory);
+    let known = seen.memory.ari.as_ref().filter(|ari| ari.id == id);
+    let is_time = known.is_none_or(|ari| ari.ask_again_at <= now || ari.asked_at > now);
+    (matches!(lineage.origin, Origin::Issued(_)) && is_theirs && is_time).then_some(id)
+}
+
+/// Asks, and answers what is to be remembered; none: nobody could be asked.
+pub async fn renewal(
+    asker: &Asker,
+    id: &str,
+    memory: &LineageMemory,
+    now: Timestamp,
+) -> Option<Ari> {
+    let said = asker.ask(id, now).await;
+    tracing::debug!(id, ?said, "asked when to renew");
+    let mut random = [0; 8];
+    if let Err(error) = getrandom::fill(&mut random) {
+        tracing::debug!(%error, "no random bytes: the middle of the window");
+        random = [0x80; 8];
+    }
+    remembered(id, memory.ari.as_ref(), said, u64::from_be_bytes(random), now)
+}
+
+/// What is remembered of an answer. The instant is drawn anew only where the window is another; a good answer outlives
+/// bad ones after it.
+fn remembered(
+    id: &str,
+    before: Option<&Ari>,
+    said: Said,
+    random: u64,
+    now: Timestamp,
+) -> Option<Ari> {
+    let known = before.filter(|ari| ari.id == id).cloned();
+    let mut ari = known.unwrap_or_else(|| Ari::new(id, before, now));
+    ari.asked_at = now;
+    ari.failures = match said.answer {
+        Word::Silent(_) => ari.failures.saturating_add(1),
+        Word::Window { .. } | Word::NotOffered | Word::Refused(_) | Word::Away(_) => 0,
+    };
+    ari.ask_again_at = ask_again(&said, ari.failures, now);
+    match said.answer {
+        Word::Window { start, end, explanation } => {
+            let same = ari.window.filter(|old| (old.start, old.end) == (start, end));
+            let instant = same.map_or_else(|| draw(start, end, random), |old| old.instant);
+            ari.window = Some(Window { start, end, instant, explanation });
+        }
+        Word::NotOffered => ari.window = None,
+        Word::Refused(_) | Word::Silent(_) => {}
+        Word::Away(_) => return None,
+    }
+    Some(ari)
+}
+
+#[cfg(test)]
+mod tests;
