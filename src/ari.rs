@@ -13,7 +13,7 @@ use crate::http::{Answer, Http, Pace, retry_at};
 pub struct Asker {
     http: Http,
     directory: String,
-    place: OnceCell<Result<Option<Url>, String>>,
+    place: OnceCell<Result<Option<String>, String>>,
     gate: Semaphore,
     pace: Pace,
 }
@@ -72,7 +72,7 @@ impl Asker {
         };
         let _permit = self.gate.acquire().await;
         self.pace.turn().await;
-        let url = format!("{}/{id}", place.as_str().trim_end_matches('/'));
+        let url = format!("{}/{id}", place.trim_end_matches('/'));
         match self.fetch(&url).await {
             Ok(answer) => Said { answer: word(&answer), retry_at: retry_at(&answer.headers, now) },
             Err(why) => only(Word::Silent(why)),
@@ -80,7 +80,7 @@ impl Asker {
     }
 
     /// Where the CA tells it; the directory is fetched by the first who asks.
-    async fn place(&self) -> Result<Option<&Url>, &String> {
+    async fn place(&self) -> Result<Option<&str>, &String> {
         let look = || async {
             let page = self.fetch(&self.directory).await?;
             if page.status != 200 {
@@ -89,7 +89,7 @@ impl Asker {
             let found: Result<Directory, _> = serde_json::from_slice(&page.body);
             found.map(|directory| directory.renewal_info).map_err(|error| error.to_string())
         };
-        self.place.get_or_init(look).await.as_ref().map(Option::as_ref)
+        self.place.get_or_init(look).await.as_ref().map(Option::as_deref)
     }
 
     async fn fetch(&self, url: &str) -> Result<Answer, String> {
@@ -127,7 +127,7 @@ pub fn ask_again(said: &Said, failures: u32, now: Timestamp) -> Timestamp {
 #[derive(Deserialize)]
 struct Directory {
     #[serde(rename = "renewalInfo", default)]
-    renewal_info: Option<Url>,
+    renewal_info: Option<String>,
 }
 
 /// RFC 9773, 4.2.

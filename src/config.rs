@@ -52,6 +52,8 @@ pub struct Acme {
     pub eab: Option<Eab>,
     /// The profile for certificates that name none.
     pub profile: Option<String>,
+    /// The name of the root that the chain shall lead to, where the CA offers several.
+    pub preferred_chain: Option<String>,
 }
 
 /// External account binding.

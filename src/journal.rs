@@ -54,6 +54,9 @@ pub struct Order {
     pub url: String,
     /// The directory's URL of its CA.
     pub directory: String,
+    /// The URL of our account there.
+    #[serde(default)]
+    pub account: String,
     /// Digest of what was asked for; another one now: this order is of no use.
     pub asked: String,
     /// Number of the version that holds its key; 0 while there is none yet.
@@ -161,6 +164,7 @@ mod tests {
             ca_file: None,
             eab: None,
             profile: None,
+            preferred_chain: None,
         }
     }
 
@@ -197,6 +201,7 @@ mod tests {
         check("the same for all", |acme, _| acme.profile = Some("short".to_owned()), true);
         check("where it goes", |_, certificate| certificate.line = 9, false);
         check("how it is proved", |_, certificate| certificate.dns.push('2'), false);
+        check("which chain", |acme, _| acme.preferred_chain = Some("X1".to_owned()), false);
         check("who asks", |acme, _| acme.contact.push("ops@example.test".to_owned()), false);
     }
 }

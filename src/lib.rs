@@ -78,10 +78,8 @@ async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked) -> Ends {
     run.ground.say.step_done();
     // A Cert that was just issued is asked about while it is uploaded; of any other, nothing is to be asked again.
     let mut seen = disk.seen.clone();
-    let (targets, ()) = tokio::join!(
-        walk_targets(run, lineage, &disk, asked),
-        run.ask_renewal(lineage, &mut seen)
-    );
+    let (targets, ()) =
+        tokio::join!(walk_targets(run, lineage, &disk, asked), run.ask_renewal(lineage, &mut seen));
     if end.outcome == CertOutcome::Issued {
         run.prune(lineage).await;
     }

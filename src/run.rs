@@ -216,7 +216,9 @@ impl Run {
             return Err(Failure { stopped: true, ..Failure::free(anyhow::anyhow!("stopped")) });
         }
         self.ground.say.line(format!("{}: obtaining a certificate", lineage.name));
-        self.issuer()?.issue(&self.config.certificates[place]).await
+        let cert = self.issuer()?.issue(&self.config.certificates[place]).await?;
+        self.tell_chain(&lineage.name, &cert);
+        Ok(cert)
     }
 
     /// How a lineage ends that was due and got no certificate.
@@ -281,9 +283,8 @@ impl Run {
                 failed
             }
             (Some(_), _) if matches!(lineage.origin, Origin::Issued(_)) => {
-                let said = renewal(&disk.seen).map(|Renewal { at, reason }| {
-                    format!("renews from {}: {reason}", minute(at))
-                });
+                let said = renewal(&disk.seen)
+                    .map(|Renewal { at, reason }| format!("renews from {}: {reason}", minute(at)));
                 end(CertOutcome::Kept, said.unwrap_or_default())
             }
             (Some(leaf), _) => self.of_another_client(lineage, leaf),

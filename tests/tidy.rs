@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("told", &[]),
     ("secret", &["ground"]),
     ("http", &["secret"]),
+    ("ari", &["http", "cert"]),
     ("journal", &["cert", "config"]),
     ("plan", &["cert", "config", "journal"]),
     ("check", &["cert", "config"]),
@@ -24,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("aliyun", &["http", "config", "secret", "ground", "cert"]),
     ("dns", &["aliyun", "http", "config", "secret", "ground"]),
     ("challenge", &["dns", "store", "journal", "ground", "config"]),
-    ("look", &["aliyun", "cert", "config", "journal", "store", "plan", "told"]),
+    ("look", &["aliyun", "ari", "cert", "config", "journal", "store", "plan", "told"]),
     (
         "issue",
         &[

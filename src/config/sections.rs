@@ -47,6 +47,7 @@ impl Default for Acme {
             ca_file: None,
             eab: None,
             profile: None,
+            preferred_chain: None,
         }
     }
 }
@@ -70,7 +71,15 @@ impl Default for Aliyun {
 
 pub(super) fn acme(file: &Section<'_>) -> Acme {
     let Some(section) = file.section("acme") else { return Acme::default() };
-    section.only(&["directory", "contact", "terms_agreed", "ca_file", "profile", "eab"]);
+    section.only(&[
+        "directory",
+        "contact",
+        "terms_agreed",
+        "ca_file",
+        "profile",
+        "eab",
+        "preferred_chain",
+    ]);
     let eab = section.section("eab").and_then(|eab| binding(&eab));
     let (directory, needs) = section
         .value("directory")
@@ -90,6 +99,7 @@ pub(super) fn acme(file: &Section<'_>) -> Acme {
         ca_file: section.value("ca_file").and_then(|value| section.said.path(&value)),
         eab,
         profile: section.owned("profile"),
+        preferred_chain: section.owned("preferred_chain"),
     }
 }
 

@@ -6,9 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::http::header::{
-    CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, USER_AGENT,
-};
+use ::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LINK, LOCATION, USER_AGENT};
 use ::http::{HeaderValue, Method};
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
@@ -28,6 +26,7 @@ pub(super) struct Ca {
     directory: String,
     page: Answer,
     meta: Meta,
+    has_ari: bool,
     clock: Clock,
 }
 
@@ -48,12 +47,18 @@ pub(super) struct Line {
 }
 
 /// What the last answer said beside its body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heard {
     /// HTTP status; 0 before the first answer.
     pub(super) status: u16,
     /// `Retry-After` (RFC 9110, 10.2.3) as an instant.
     pub(super) retry_at: Option<Timestamp>,
+    /// `Location`: of what was made.
+    pub(super) location: Option<String>,
+    /// `Link: rel="alternate"` (RFC 8555, 7.4.2): other chains.
+    pub(super) alternates: Vec<String>,
+    /// The body, where it is a chain.
+    pub(super) chain: Option<String>,
 }
 
 /// An answer that no ACME server gives: a proxy's page, a redirect.
@@ -65,6 +70,8 @@ struct Unusable(String);
 struct Directory {
     #[serde(rename = "newOrder")]
     _new_order: String,
+    #[serde(rename = "renewalInfo", default)]
+    renewal_info: Option<String>,
     #[serde(default)]
     meta: Meta,
 }
@@ -90,16 +97,29 @@ impl Ca {
         })?;
         judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
         compare_clocks(&page.headers, clock.now())?;
-        let Directory { meta, .. } = serde_json::from_slice(&page.body).map_err(|error| {
-            anyhow!(
-                "{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]"
-            )
-        })?;
-        Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, clock }))
+        let Directory { meta, renewal_info, .. } =
+            serde_json::from_slice(&page.body).map_err(|error| {
+                anyhow!(
+                    "{directory} is no ACME directory: {error}\nhelp: correct `directory` of [acme]"
+                )
+            })?;
+        Ok(Arc::new(Self {
+            http,
+            directory: directory.to_owned(),
+            page,
+            meta,
+            has_ari: renewal_info.is_some(),
+            clock,
+        }))
     }
 
     pub(super) fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// Does it know ARI (RFC 9773)?
+    pub(super) fn has_ari(&self) -> bool {
+        self.has_ari
     }
 
     pub(super) fn directory(&self) -> &str {
@@ -117,7 +137,7 @@ impl Line {
     }
 
     pub(super) fn heard(&self) -> Heard {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The time of day.
@@ -134,12 +154,26 @@ impl Line {
         }
         let answer = self.ca.http.send(ours(request).await?, TIMEOUT).await;
         let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Heard {
-            status: answer.status,
-            retry_at: retry_at(&answer.headers, self.ca.clock.now()),
-        };
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) =
+            Heard::of(&answer, self.ca.clock.now());
         judge(&answer).map_err(|unusable| Error::Other(Box::new(unusable)))?;
         response(answer)
+    }
+}
+
+impl Heard {
+    fn of(answer: &Answer, now: Timestamp) -> Self {
+        let Answer { status, headers, body } = answer;
+        let field = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_chain =
+            *status == 200 && field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(CHAIN));
+        Self {
+            status: *status,
+            retry_at: retry_at(headers, now),
+            location: field(LOCATION).map(ToOwned::to_owned),
+            alternates: headers.get_all(LINK).iter().flat_map(alternates).collect(),
+            chain: is_chain.then(|| String::from_utf8_lossy(body).into_owned()),
+        }
     }
 }
 
@@ -232,6 +266,22 @@ fn words(body: &[u8]) -> String {
     Redactor::default().clean(&plain.chars().take(PAGE_SHOWN).collect::<String>())
 }
 
+/// The targets of the links with `rel="alternate"` in one field (RFC 8288, 3).
+fn alternates(field: &HeaderValue) -> Vec<String> {
+    let links = field.to_str().unwrap_or_default().split('<').skip(1);
+    let links = links.filter_map(|link| link.split_once('>'));
+    let is_alternate = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        let mut words = value.trim_matches(|letter| " \t,\"".contains(letter)).split(' ');
+        name.trim().eq_ignore_ascii_case("rel")
+            && words.any(|word| word.eq_ignore_ascii_case("alternate"))
+    };
+    links
+        .filter(|(_, parameters)| parameters.split(';').any(is_alternate))
+        .map(|(target, _)| target.to_owned())
+        .collect()
+}
+
 /// With a wrong clock, certificates look expired or not yet valid, and every time that we keep is wrong.
 fn compare_clocks(headers: &HeaderMap, now: Timestamp) -> anyhow::Result<()> {
     let date = headers.get(DATE).and_then(|value| http_date(value.to_str().ok()?));
@@ -245,6 +295,9 @@ fn compare_clocks(headers: &HeaderMap, now: Timestamp) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// The kind of a chain (RFC 8555, 9.1).
+const CHAIN: &str = "application/pem-certificate-chain";
 
 /// The CA sees who calls; RFC 8555, 6.1 demands a name.
 const OUR_NAME: &str = concat!("certferry/", env!("CARGO_PKG_VERSION"));

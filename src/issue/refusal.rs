@@ -34,7 +34,7 @@ pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let error = anyhow::anyhow!(
         "the CA refused {doing}: {}\nhelp: {}",
         said(&problem),
-        call_help(kind(&problem))
+        paused(&problem).unwrap_or_else(|| call_help(kind(&problem)).to_owned())
     );
     Failure { counted: is_counted(kind(&problem)), not_before, ..Failure::free(error) }
 }
@@ -93,6 +93,20 @@ fn is_counted(kind: &str) -> bool {
     !matches!(kind, "serverInternal" | "badNonce")
 }
 
+/// A CA that has paused a name after many failures gives the link by which its owner ends that (Boulder's
+/// self-service). It is longer than what is shown of a text, and of no use when it is cut.
+fn paused(problem: &Problem) -> Option<String> {
+    let detail = problem.detail.as_deref().filter(|_| kind(problem) == "rateLimited")?;
+    let links = detail.split_whitespace().filter(|word| word.starts_with("https://"));
+    let is_plain = |link: &&str| {
+        link.len() <= LONGEST_LINK && link.bytes().all(|letter| letter.is_ascii_graphic())
+    };
+    let link = links.filter(|link| link.contains("unpause")).find(is_plain)?;
+    Some(format!(
+        "the CA has paused these names after too many failures: see why they fail, then open {link} and try again by hand"
+    ))
+}
+
 /// The same word about an account or an order means something else than about a proof.
 fn call_help(kind: &str) -> &'static str {
     match kind {
@@ -130,6 +144,9 @@ fn help(kind: &str) -> &'static str {
     }
 }
 
+/// Boulder's holds up to 255 bytes of names in a signed token; ten times as much is no link.
+const LONGEST_LINK: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -155,7 +172,8 @@ mod tests {
         wanted: (bool, Option<Timestamp>),
         parts: &[&str],
     ) {
-        let got = failure("the order", error, Heard { status, retry_at: LATER });
+        let got =
+            failure("the order", error, Heard { status, retry_at: LATER, ..Heard::default() });
         assert_eq!((got.counted, got.not_before), wanted, "{row}");
         let text = format!("{:#}", got.error);
         assert!(parts.iter().all(|part| text.contains(part)), "{row}: {text}");

@@ -98,6 +98,7 @@ impl World {
             order: self.order.then(|| crate::journal::Order {
                 url: "https://ca.test/order/1".to_owned(),
                 directory: "https://ca.test/dir".to_owned(),
+                account: "https://ca.test/account/1".to_owned(),
                 asked: "what is asked".to_owned(),
                 version: 2,
             }),

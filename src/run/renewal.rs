@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use super::Run;
 use crate::ari::Asker;
+use crate::cert::Cert;
 use crate::http::Http;
 use crate::look;
 use crate::plan::{Lineage, LineageSeen};
@@ -52,6 +53,17 @@ impl Run {
                 self.warn(crate::told::text(&error));
                 None
             }
+        }
+    }
+
+    /// A chain that does not lead where the configuration wants it is better than none.
+    pub(super) fn tell_chain(&self, name: &str, cert: &Cert) {
+        let Some(wanted) = &self.config.acme.preferred_chain else { return };
+        if cert.leads_to() != wanted {
+            self.warn(format!(
+                "{name}: the CA offers no chain to `{wanted}`; the one taken leads to `{}`\nhelp: correct `preferred_chain` of [acme], or take it out",
+                cert.leads_to()
+            ));
         }
     }
 

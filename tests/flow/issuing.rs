@@ -11,14 +11,15 @@ use tempfile::TempDir;
 
 use crate::house::Ended;
 
-struct Town {
-    world: World,
+/// A world, and a store beside a config that knows it.
+pub(crate) struct Town {
+    pub(crate) world: World,
     folder: TempDir,
     config: PathBuf,
 }
 
 impl Town {
-    fn new(change: impl FnOnce(&mut Seed)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Seed)) -> Self {
         let mut seed = Seed::default();
         change(&mut seed);
         let world = World::with(seed);
@@ -27,7 +28,7 @@ impl Town {
         Self { world, folder, config }
     }
 
-    fn run(&self, args: &str) -> Ended {
+    pub(crate) fn run(&self, args: &str) -> Ended {
         let mut command = Command::new("timeout");
         command.args(["100", env!("CARGO_BIN_EXE_certferry"), "--config"]).arg(&self.config);
         command.args(args.split_whitespace()).env_clear();
@@ -35,14 +36,14 @@ impl Town {
     }
 
     /// Changes the text of the config.
-    fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
         assert!(text.contains(from), "{from} is not in {text}");
         fs::write(&self.config, text.replace(from, to)).unwrap();
     }
 
     /// Orders placed, certificates issued, uploads sent, TXT records left.
-    fn cost(&self) -> [usize; 4] {
+    pub(crate) fn cost(&self) -> [usize; 4] {
         [
             self.world.ca.orders().len(),
             self.world.ca.certificates().len(),
@@ -51,7 +52,7 @@ impl Town {
         ]
     }
 
-    fn store(&self, path: &str) -> PathBuf {
+    pub(crate) fn store(&self, path: &str) -> PathBuf {
         self.folder.path().join("store").join(path)
     }
 }
@@ -122,11 +123,11 @@ fn from_nothing_to_in_step() {
     check("every third nonce is refused", |seed| ca_rules(seed, |rules| rules.nonce_refusals = 33));
 }
 
-fn ca_rules(seed: &mut Seed, change: impl FnOnce(&mut certferry_sandbox::ca::Rules)) {
+pub(crate) fn ca_rules(seed: &mut Seed, change: impl FnOnce(&mut certferry_sandbox::ca::Rules)) {
     seed.ca = seed.ca.clone().rules(change);
 }
 
-fn certificate_more(seed: &mut Seed, more: &str) {
+pub(crate) fn certificate_more(seed: &mut Seed, more: &str) {
     more.clone_into(&mut seed.certificates[0].more);
 }
 
