@@ -12,6 +12,12 @@ use crate::run::Run;
 use crate::store::Store;
 use crate::walk;
 
+/// The timer of the package.
+const HOURLY: SignedDuration = SignedDuration::from_hours(1);
+
+/// The slowest crontab that makes sense.
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
+
 pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let started = ground.clock.now();
     let config = configured_or_not(global, &ground)?;
@@ -32,7 +38,7 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
 /// between; a day at most, as slow crontabs have it, however long the machine was off.
 pub(super) fn tick(run: &Run) -> Option<SignedDuration> {
     let interval = run.store.as_ref().and_then(|store| store.renew_interval().ok().flatten())?;
-    Some(interval.clamp(SignedDuration::from_hours(1), SignedDuration::from_hours(24)))
+    Some(interval.clamp(HOURLY, DAILY))
 }
 
 /// What was asked for by hand: every name must be known.

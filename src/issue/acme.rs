@@ -345,6 +345,56 @@ mod tests {
         check_retry("negative", "-5", None);
     }
 
+    fn check_alternates(row: &str, fields: &[&str], wanted: &[&str]) {
+        let headers = fields.iter().map(|field| (LINK, HeaderValue::from_str(field).unwrap()));
+        let mut all = HeaderMap::new();
+        headers.for_each(|(name, value)| drop(all.append(name, value)));
+        let answer = Answer { status: 200, headers: all, body: Vec::new() };
+        assert_eq!(Heard::of(&answer, NOW.parse().unwrap()).alternates, wanted, "{row}");
+    }
+
+    #[test]
+    fn links_to_other_chains() {
+        let (one, two) = ("https://ca.test/cert/1/1", "https://ca.test/cert/1/2");
+        check_alternates("none", &[], &[]);
+        check_alternates(
+            "a field each",
+            &[&format!("<{one}>;rel=\"alternate\""), &format!("<{two}>; rel=alternate")],
+            &[one, two],
+        );
+        check_alternates(
+            "one field",
+            &[&format!("<{one}>; rel=\"alternate\", <{two}>;rel=\"alternate\"")],
+            &[one, two],
+        );
+        check_alternates(
+            "others too",
+            &[&format!(
+                "<https://ca.test/dir>;rel=\"index\", <{one}>;title=\"x\";REL=\"up Alternate\""
+            )],
+            &[one],
+        );
+        check_alternates("no link", &["alternate", "<", "<x>", "rel=\"alternate\""], &[]);
+        check_alternates(
+            "a title that says so",
+            &[&format!("<{one}>;title=\"rel=alternate\"")],
+            &[],
+        );
+    }
+
+    fn check_heard(row: &str, status: u16, kind: &str, wanted: Option<&str>) {
+        let answer = Answer { status, headers: headers(CONTENT_TYPE, kind), body: b"PEM".to_vec() };
+        assert_eq!(Heard::of(&answer, NOW.parse().unwrap()).chain.as_deref(), wanted, "{row}");
+    }
+
+    #[test]
+    fn a_chain_is_kept() {
+        check_heard("a chain", 200, "application/pem-certificate-chain", Some("PEM"));
+        check_heard("with a parameter", 200, "application/pem-certificate-chain; x=y", Some("PEM"));
+        check_heard("an order", 200, "application/json", None);
+        check_heard("an error", 404, "application/pem-certificate-chain", None);
+    }
+
     fn check_clock(row: &str, date: &str, wanted: bool) {
         let got = compare_clocks(&headers(DATE, date), NOW.parse().unwrap());
         assert_eq!(got.is_ok(), wanted, "{row}: {got:?}");

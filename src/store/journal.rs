@@ -107,7 +107,7 @@ impl Store {
     /// # Errors
     /// The disk refuses.
     pub fn note_renew(&self, at: Timestamp) -> anyhow::Result<()> {
-        let before = self.last_renew()?;
+        let before = self.last_renew().ok().flatten();
         self.put_entry(&self.root.join(RENEW), &Renew { at, before })?;
         let oldest = at.as_second() - LEFTOVER_AGE;
         for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS] {

@@ -200,3 +200,17 @@ fn renew_is_noted_and_clears_old_leftovers() {
         assert_eq!((store.last_renew().unwrap(), leftover.exists()), (Some(at), there));
     }
 }
+
+#[test]
+fn how_far_apart_runs_are_is_known_after_two() {
+    let (_top, store) = store();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let mut check = |row: &str, second: i64, wanted: Option<i64>| {
+        store.note_renew(at(second)).unwrap();
+        let interval = store.renew_interval().unwrap().map(|interval| interval.as_secs());
+        assert_eq!(interval, wanted, "{row}");
+    };
+    check("the first", 1_700_000_000, None);
+    check("the second", 1_700_003_600, Some(3600));
+    check("a later one", 1_700_003_610, Some(10));
+}
