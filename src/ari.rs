@@ -1,5 +1,7 @@
 //! ARI (RFC 9773): asks a CA when it wants a certificate renewed, and draws the instant.
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +18,8 @@ pub struct Asker {
     place: OnceCell<Result<Option<String>, String>>,
     gate: Semaphore,
     pace: Pace,
+    /// Questions in a row that were not answered at all.
+    unanswered: AtomicU32,
 }
 
 /// An answer, and when it may be asked for again.
@@ -45,7 +49,7 @@ pub enum Word {
     Refused(String),
     /// No answer this time; why.
     Silent(String),
-    /// The CA's directory cannot be had: nothing was asked.
+    /// The CA cannot be reached in this run: nothing was asked.
     Away(String),
 }
 
@@ -59,6 +63,7 @@ impl Asker {
             place: OnceCell::new(),
             gate: Semaphore::new(SIDE_BY_SIDE),
             pace: Pace::new(APART),
+            unanswered: AtomicU32::new(0),
         }
     }
 
@@ -71,11 +76,20 @@ impl Asker {
             Err(why) => return only(Word::Away(why.clone())),
         };
         let _permit = self.gate.acquire().await;
+        if self.unanswered.load(Relaxed) >= GIVEN_UP {
+            return only(Word::Away("it does not answer".to_owned()));
+        }
         self.pace.turn().await;
         let url = format!("{}/{id}", place.trim_end_matches('/'));
         match self.fetch(&url).await {
-            Ok(answer) => Said { answer: word(&answer), retry_at: retry_at(&answer.headers, now) },
-            Err(why) => only(Word::Silent(why)),
+            Ok(answer) => {
+                self.unanswered.store(0, Relaxed);
+                Said { answer: word(&answer), retry_at: retry_at(&answer.headers, now) }
+            }
+            Err(why) => {
+                self.unanswered.fetch_add(1, Relaxed);
+                only(Word::Silent(why))
+            }
         }
     }
 
@@ -170,6 +184,10 @@ fn page(text: &str) -> Option<String> {
 
 /// A CA that has not answered by then is asked at another time; nobody waits for it.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A CA that is silent so often in a row is not asked again in this run: the uploads of a thousand certificates shall not
+/// wait for as many time-outs.
+const GIVEN_UP: u32 = 3;
 
 /// More connections bring nothing: the pace is the limit.
 const SIDE_BY_SIDE: usize = 16;

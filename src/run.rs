@@ -283,8 +283,9 @@ impl Run {
                 failed
             }
             (Some(_), _) if matches!(lineage.origin, Origin::Issued(_)) => {
-                let said = renewal(&disk.seen)
-                    .map(|Renewal { at, reason }| format!("renews from {}: {reason}", minute(at)));
+                let said = renewal(&disk.seen).map(|Renewal { at, reason, .. }| {
+                    format!("renews from {}: {reason}", minute(at))
+                });
                 end(CertOutcome::Kept, said.unwrap_or_default())
             }
             (Some(leaf), _) => self.of_another_client(lineage, leaf),

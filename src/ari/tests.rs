@@ -191,3 +191,25 @@ async fn a_ca_without_ari_is_not_asked() {
     check_none("away", "", "Away").await;
     check_none("no directory", "<html>", "Away").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_does_not_answer_is_let_alone() {
+    let asked = Arc::<Mutex<u32>>::default();
+    let seen = Arc::clone(&asked);
+    let http = Http::scripted(Box::new(move |request| {
+        if request.url().path() == "/dir" {
+            let body = br#"{"renewalInfo":"https://ca.test/ari"}"#.to_vec();
+            return Ok(Answer { status: 200, headers: HeaderMap::new(), body });
+        }
+        *seen.lock().unwrap() += 1;
+        Err(crate::http::Error::Unknown("no answer".to_owned()))
+    }));
+    let asker = Asker::new(http, "https://ca.test/dir");
+    let mut words = Vec::new();
+    for number in 0..100 {
+        words.push(asker.ask(&format!("aki.{number}"), at(NOW)).await.answer);
+    }
+    assert_eq!(*asked.lock().unwrap(), GIVEN_UP);
+    assert!(matches!(words[..3], [Word::Silent(_), Word::Silent(_), Word::Silent(_)]));
+    assert!(words[3..].iter().all(|word| matches!(word, Word::Away(_))), "{words:?}");
+}

@@ -86,7 +86,7 @@ fn renewals<'a>(lineages: &'a [Lineage], seen: &Seen) -> Vec<Renews<'a>> {
     let issued = lineages.iter().filter(|lineage| matches!(lineage.origin, Origin::Issued(_)));
     issued
         .filter_map(|lineage| {
-            let Renewal { at, reason } = renewal(seen.lineages.get(&lineage.name)?)?;
+            let Renewal { at, reason, .. } = renewal(seen.lineages.get(&lineage.name)?)?;
             Some(Renews { name: &lineage.name, renew_at: at, renew_reason: reason })
         })
         .collect()

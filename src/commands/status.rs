@@ -42,6 +42,7 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
         not_after: of.leaf.as_ref().map(|leaf| leaf.not_after),
         fingerprint: of.leaf.as_ref().map(|leaf| leaf.fingerprint.to_string()),
         renew_at: renewal.as_ref().map(|renewal| renewal.at),
+        explanation: renewal.as_ref().and_then(|renewal| renewal.explanation.clone()),
         renew_reason: renewal.map_or_else(|| renew_reason(lineage), |renewal| renewal.reason),
         failures: failures.map_or(0, |failures| failures.count),
         last_error: failures.map(|failures| failures.error.clone()).or_else(|| unusable(of)),

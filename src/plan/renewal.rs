@@ -13,6 +13,8 @@ pub struct Renewal {
     pub at: Timestamp,
     /// Why then.
     pub reason: String,
+    /// The page by which the CA explains it.
+    pub explanation: Option<String>,
 }
 
 /// When the newest Cert is renewed; none without one.
@@ -21,7 +23,7 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     let leaf = seen.leaf.as_ref()?;
     let Some((ari, window)) = suggested(seen, leaf) else {
         let reason = "a third of its life is left then, or half of a short one".to_owned();
-        return Some(Renewal { at: renew_at(leaf), reason });
+        return Some(Renewal { at: renew_at(leaf), reason, explanation: None });
     };
     let at = instant(leaf, ari, window);
     let mut reason = wish(window);
@@ -30,7 +32,7 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     } else if at < window.instant {
         reason += "; that is too near to its end";
     }
-    Some(Renewal { at, reason })
+    Some(Renewal { at, reason, explanation: window.explanation.clone() })
 }
 
 /// Why the newest Cert is renewed now, if it is.

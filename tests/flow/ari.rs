@@ -77,6 +77,9 @@ fn a_window_to_come_is_kept_and_told() {
     let (at, reason) = renews(&town);
     assert!((start..end).contains(&at), "{at} is not between {start} and {end}");
     assert!(reason.contains(PAGE) && reason.contains("ARI"), "{reason}");
+    let table = town.run("status").stdout;
+    let page = table.split_whitespace().collect::<String>();
+    assert!(page.contains(PAGE), "{table}");
     let planned = town.run("plan --json").json();
     assert_eq!(planned["certificates"][0]["renew_at"], at.to_string(), "{planned:#}");
     assert_eq!(planned["certificates"][0]["renew_reason"], reason, "{planned:#}");

@@ -288,20 +288,23 @@ fn what_goes_wrong_heals_and_costs_no_more_than_it_must() {
 
 #[test]
 fn the_cas_limits_are_sacred() {
-    let town = Town::new(|_| {});
-    town.world.ca.fault(
-        Fault::at("newOrder").times(1).before().answer("rateLimited", 429).retry_after(7_200_000),
-    );
-    let ended = town.run("renew");
-    assert!(ended.code == 1 && ended.stderr.contains("rateLimited"), "{}", ended.all());
-    let asked = town.world.ca.calls("newOrder").len();
-    for args in ["renew", "renew example.test", "renew example.test --force"] {
-        let ended = town.run(args);
-        assert!(ended.code == 1 && ended.stdout.contains("not before"), "{args}: {}", ended.all());
+    for (code, status) in [("rateLimited", 429), ("serverInternal", 503)] {
+        let town = Town::new(|_| {});
+        town.world.ca.fault(
+            Fault::at("newOrder").times(1).before().answer(code, status).retry_after(7_200_000),
+        );
+        let ended = town.run("renew");
+        assert!(ended.code == 1 && ended.stderr.contains(code), "{}", ended.all());
+        let asked = town.world.ca.calls("newOrder").len();
+        for args in ["renew", "renew example.test", "renew example.test --force"] {
+            let ended = town.run(args);
+            let waits = ended.code == 1 && ended.stdout.contains("not before");
+            assert!(waits, "{code}: {args}: {}", ended.all());
+        }
+        assert_eq!(town.world.ca.calls("newOrder").len(), asked, "{code}: asked before its time");
+        let planned = town.run("plan --json").json();
+        assert_eq!(planned["steps"][0]["kind"], "wait", "{code}: {planned:#}");
     }
-    assert_eq!(town.world.ca.calls("newOrder").len(), asked, "asked before its time");
-    let planned = town.run("plan --json").json();
-    assert_eq!(planned["steps"][0]["kind"], "wait", "{planned:#}");
 }
 
 #[test]

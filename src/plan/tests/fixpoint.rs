@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::journal::{Ari, Window};
 
 /// Carries a plan out: what an ideal world would look like afterwards.
 fn carry_out(plan: &Plan, seen: &mut Seen, now: Timestamp) {
@@ -47,16 +48,25 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
         proptest::option::of((0_u8..6, -5_i64..80)),
         proptest::collection::vec(0_u8..6, 0..4),
         proptest::option::of(-5_i64..50),
+        proptest::option::of((0_u8..6, -3_i64..3, 0_u32..5)),
     )
-        .prop_map(|(cert, succession, wait)| LineageSeen {
+        .prop_map(|(cert, succession, wait, ari)| LineageSeen {
             leaf: cert.map(|(number, left)| leaf(number, left)),
             memory: LineageMemory {
                 succession: succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
                 failures: wait.and_then(|minutes| failures(minutes, false, "")),
+                ari: ari.map(|(number, start, hurries)| wish(number, start, hurries)),
                 ..LineageMemory::default()
             },
             ..LineageSeen::default()
         })
+}
+
+/// The CA wants the Cert number `number` renewed within two days from `start` days from now on.
+fn wish(number: u8, start: i64, hurries: u32) -> Ari {
+    let [start, instant, end] = [0, 1, 2].map(|more| days(at(NOW), start + more));
+    let window = Some(Window { start, end, instant, explanation: None });
+    Ari { window, hurries, ..Ari::new(&format!("aki.{number}"), None, at(NOW)) }
 }
 
 fn any_taken() -> impl Strategy<Value = Option<Taken>> {

@@ -205,7 +205,7 @@ fn renew_is_noted_and_clears_old_leftovers() {
 fn how_far_apart_runs_are_is_known_after_two() {
     let (_top, store) = store();
     let at = |second| Timestamp::from_second(second).unwrap();
-    let mut check = |row: &str, second: i64, wanted: Option<i64>| {
+    let check = |row: &str, second: i64, wanted: Option<i64>| {
         store.note_renew(at(second)).unwrap();
         let interval = store.renew_interval().unwrap().map(|interval| interval.as_secs());
         assert_eq!(interval, wanted, "{row}");
