@@ -30,6 +30,18 @@ pub struct LineageMemory {
     pub ari: Option<Ari>,
 }
 
+impl LineageMemory {
+    /// An order has come to its end: the newest Cert is what was asked for.
+    pub fn complete(&mut self, fingerprint: Fingerprint, asked: String, from: OrderedFrom) {
+        self.order = None;
+        self.asked = Some(asked);
+        self.ordered_from = Some(from);
+        if self.succession.last() != Some(&fingerprint) {
+            self.succession.push(fingerprint);
+        }
+    }
+}
+
 /// Issuing that failed, and when it may be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {

@@ -6,6 +6,7 @@ mod target;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -63,8 +64,10 @@ pub struct Run {
     /// What people should know at the end.
     pub warnings: RefCell<Vec<String>>,
     http: Http,
-    acme_http: OnceCell<Http>,
-    asker: OnceCell<Asker>,
+    /// Clients that trust a CA's own root, by its file.
+    acme_https: RefCell<BTreeMap<PathBuf, Http>>,
+    /// By the directory of their CA.
+    askers: RefCell<BTreeMap<String, Rc<Asker>>>,
     accounts: RefCell<BTreeMap<String, Account>>,
     issuer: OnceCell<Issuer>,
     issuing: Semaphore,
@@ -89,8 +92,8 @@ impl Run {
             tick: None,
             warnings: RefCell::default(),
             http: Http::new(),
-            acme_http: OnceCell::new(),
-            asker: OnceCell::new(),
+            acme_https: RefCell::default(),
+            askers: RefCell::default(),
             accounts: RefCell::default(),
             issuer: OnceCell::new(),
             issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
@@ -217,7 +220,7 @@ impl Run {
         }
         self.ground.say.line(format!("{}: obtaining a certificate", lineage.name));
         let cert = self.issuer()?.issue(&self.config.certificates[place]).await?;
-        self.tell_chain(&lineage.name, &cert);
+        self.tell_chain(&self.config.acme, &lineage.name, &cert);
         Ok(cert)
     }
 
@@ -250,7 +253,7 @@ impl Run {
             return Ok(issuer);
         }
         let store = self.store.clone().context("there is no store to issue into")?;
-        let http = self.acme_http()?;
+        let http = self.acme_http(&self.config.acme)?;
         let accesses = Accesses::new(&self.config, self.dns_accounts(), &self.ground);
         let prover = Prover::new(accesses, store.clone(), self.ground.clone());
         let issuer = Issuer::new(&self.config, http, prover, store, self.ground.clone());

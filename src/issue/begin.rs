@@ -7,7 +7,7 @@ use instant_acme::{Error, OrderStatus};
 
 use super::account::Session;
 use super::acme::patient;
-use super::order::{Job, UnderWay, succeed};
+use super::order::{Job, UnderWay};
 use super::refusal::kind_of;
 use super::{Failure, key};
 use crate::cert::Key;
@@ -54,7 +54,7 @@ impl Job<'_> {
     /// The order that the journal knows. One whose version is live was carried to its end by a run that was killed
     /// before it could say so.
     async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
-        let name = self.certificate.name.clone();
+        let (name, at) = (self.certificate.name.clone(), self.issuer.ground.clock.now());
         on_disk(&self.issuer.store, move |store| {
             let Some(order) = store.lineage(&name)?.order else { return Ok(None) };
             let is_live = store.live_version(&name)? == Some(order.version);
@@ -62,8 +62,8 @@ impl Job<'_> {
             let Some(live) = live else { return Ok(Some(order)) };
             let fingerprint = live.leaf().fingerprint;
             let journal::Order { directory, account, asked, .. } = order;
-            let from = OrderedFrom { directory, account };
-            store.update_lineage(&name, |memory| succeed(memory, fingerprint, asked, from))?;
+            let from = OrderedFrom { directory, account, at };
+            store.update_lineage(&name, |memory| memory.complete(fingerprint, asked, from))?;
             Ok(None)
         })
         .await

@@ -11,10 +11,10 @@ use super::acme::patient;
 use super::begin::Resumed;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
-use crate::cert::{Cert, Fingerprint, Key};
+use crate::cert::{Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
-use crate::journal::{self, OrderedFrom};
+use crate::journal::OrderedFrom;
 
 /// What is to be issued, and with whom we speak about it.
 pub(super) struct Job<'a> {
@@ -47,6 +47,7 @@ impl<'a> Job<'a> {
         let from = OrderedFrom {
             directory: self.issuer.acme.directory.clone(),
             account: under_way.session.account.id().to_owned(),
+            at: self.issuer.ground.clock.now(),
         };
         self.complete(under_way.version, chain, from).await
     }
@@ -132,7 +133,7 @@ impl<'a> Job<'a> {
             let fingerprint = cert.leaf().fingerprint;
             store.update_lineage(&name, |memory| {
                 memory.failures = None;
-                succeed(memory, fingerprint, asked, from);
+                memory.complete(fingerprint, asked, from);
             })?;
             Ok(cert)
         })
@@ -282,21 +283,6 @@ async fn open_proofs(
         proofs.push((name, challenge.map(|found| found.key_authorization().dns_value())));
     }
     Ok(proofs)
-}
-
-/// The order has come to its end: the newest Cert is what was asked for.
-pub(super) fn succeed(
-    memory: &mut journal::LineageMemory,
-    fingerprint: Fingerprint,
-    asked: String,
-    from: OrderedFrom,
-) {
-    memory.order = None;
-    memory.asked = Some(asked);
-    memory.ordered_from = Some(from);
-    if memory.succession.last() != Some(&fingerprint) {
-        memory.succession.push(fingerprint);
-    }
 }
 
 /// An order has four states before its end; each is left once, and a CA may surprise us once or twice.

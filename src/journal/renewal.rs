@@ -3,13 +3,16 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Where a Cert was ordered.
+/// Where a Cert was ordered, and when it was issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedFrom {
     /// The directory's URL of its CA.
     pub directory: String,
     /// The URL of our account there.
+    #[serde(default)]
     pub account: String,
+    /// When it was issued.
+    pub at: Timestamp,
 }
 
 /// What a CA said about the renewal of a Cert (RFC 9773), and when it may be asked again.

@@ -6,22 +6,21 @@ use crate::ari::{Asker, Said, Word, ask_again, draw};
 use crate::journal::{Ari, LineageMemory, Window};
 use crate::plan::{Lineage, LineageSeen, Origin};
 
-/// The id of the lineage's newest Cert, if its CA, of this directory, is to be asked about it now. Another CA than the
-/// one that issued it knows nothing of it; nobody asks about a Cert that has expired, or that another client renews.
+/// Whom to ask now about what: the directory of the CA that issued the lineage's newest Cert, and its id there. Nobody asks
+/// about a Cert that has expired, or that another client renews.
 #[must_use]
 pub fn to_ask<'a>(
     lineage: &Lineage,
     seen: &'a LineageSeen,
-    directory: &str,
     now: Timestamp,
-) -> Option<&'a str> {
+) -> Option<(&'a str, &'a str)> {
     let leaf = seen.leaf.as_ref().filter(|leaf| leaf.not_after > now)?;
     let id = leaf.renewal_id.as_deref()?;
-    let is_theirs =
-        seen.memory.ordered_from.as_ref().is_some_and(|from| from.directory == directory);
+    let from = seen.memory.ordered_from.as_ref()?;
     let known = seen.memory.ari.as_ref().filter(|ari| ari.id == id);
     let is_time = known.is_none_or(|ari| ari.ask_again_at <= now || ari.asked_at > now);
-    (matches!(lineage.origin, Origin::Issued(_)) && is_theirs && is_time).then_some(id)
+    let is_ours = matches!(lineage.origin, Origin::Issued(_));
+    (is_ours && is_time).then_some((&from.directory, id))
 }
 
 /// Asks, and answers what is to be remembered; none: nobody could be asked.

@@ -1,10 +1,11 @@
 //! When lineages are renewed: the CA's word, asked for and remembered.
 
-use anyhow::Context as _;
+use std::rc::Rc;
 
 use super::Run;
 use crate::ari::Asker;
 use crate::cert::Cert;
+use crate::config::Acme;
 use crate::http::Http;
 use crate::look;
 use crate::plan::{Lineage, LineageSeen};
@@ -22,10 +23,9 @@ impl Run {
     /// The same without remembering; answers whether anything was heard.
     pub async fn hear_renewal(&self, lineage: &Lineage, seen: &mut LineageSeen) -> bool {
         let now = self.ground.clock.now();
-        let directory = &self.config.acme.directory;
-        let Some(id) = look::to_ask(lineage, seen, directory, now) else { return false };
-        let Some(asker) = self.asker() else { return false };
-        let asked = look::renewal(asker, id, &seen.memory, now);
+        let Some((directory, id)) = look::to_ask(lineage, seen, now) else { return false };
+        let Some(asker) = self.asker(directory) else { return false };
+        let asked = look::renewal(&asker, id, &seen.memory, now);
         let heard = tokio::select! {
             () = self.ground.stop.cancelled() => None,
             heard = asked => heard,
@@ -37,28 +37,29 @@ impl Run {
         was_heard
     }
 
-    /// Opened by the first who asks. A caller that is waited for, a hook's, does not ask.
-    fn asker(&self) -> Option<&Asker> {
+    /// Opened by the first who asks, for a CA of the configuration. A caller that is waited for, a hook's, does not ask.
+    fn asker(&self, directory: &str) -> Option<Rc<Asker>> {
+        let acme = Some(&self.config.acme).filter(|acme| acme.directory == directory)?;
         if self.deadline.is_some() {
             return None;
         }
-        if let Some(asker) = self.asker.get() {
-            return Some(asker);
+        if let Some(asker) = self.askers.borrow().get(directory) {
+            return Some(Rc::clone(asker));
         }
-        match self.acme_http() {
-            Ok(http) => {
-                Some(self.asker.get_or_init(|| Asker::new(http, &self.config.acme.directory)))
-            }
+        let asker = match self.acme_http(acme) {
+            Ok(http) => Rc::new(Asker::new(http, directory)),
             Err(error) => {
                 self.warn(crate::told::text(&error));
-                None
+                return None;
             }
-        }
+        };
+        self.askers.borrow_mut().insert(directory.to_owned(), Rc::clone(&asker));
+        Some(asker)
     }
 
     /// A chain that does not lead where the configuration wants it is better than none.
-    pub(super) fn tell_chain(&self, name: &str, cert: &Cert) {
-        let Some(wanted) = &self.config.acme.preferred_chain else { return };
+    pub(super) fn tell_chain(&self, acme: &Acme, name: &str, cert: &Cert) {
+        let Some(wanted) = acme.preferred_chain.as_deref() else { return };
         if cert.leads_to() != wanted {
             self.warn(format!(
                 "{name}: the CA offers no chain to `{wanted}`; the one taken leads to `{}`\nhelp: correct `preferred_chain` of [acme], or take it out",
@@ -67,13 +68,14 @@ impl Run {
         }
     }
 
-    /// The client that trusts the CA's own root.
-    pub(super) fn acme_http(&self) -> anyhow::Result<Http> {
-        let Some(file) = &self.config.acme.ca_file else { return Ok(self.http.clone()) };
-        if let Some(http) = self.acme_http.get() {
+    /// The client that trusts a CA's own root.
+    pub(super) fn acme_http(&self, acme: &Acme) -> anyhow::Result<Http> {
+        let Some(file) = &acme.ca_file else { return Ok(self.http.clone()) };
+        if let Some(http) = self.acme_https.borrow().get(file) {
             return Ok(http.clone());
         }
-        let roots = super::read_roots(file, "acme.ca_file").context("the CA cannot be asked")?;
-        Ok(self.acme_http.get_or_init(|| Http::trusting(roots)).clone())
+        let http = Http::trusting(super::read_roots(file, "acme.ca_file")?);
+        self.acme_https.borrow_mut().insert(file.clone(), http.clone());
+        Ok(http)
     }
 }
