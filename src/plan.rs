@@ -15,7 +15,7 @@ mod ownership;
 mod renewal;
 
 pub use ownership::{Conflict, Lineage, Origin, Owned, Ownership, claim_memory, ownership};
-pub use renewal::{Renewal, renewal};
+pub use renewal::{Renewal, latest, renewal};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
 /// minute", users of other tools waited up to six; ten is beyond doubt.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::ari::{Asker, Said, Word, ask_again, draw};
-use crate::journal::{Ari, LineageMemory, Window};
-use crate::plan::{Lineage, LineageSeen, Origin};
+use crate::journal::{Ari, Window};
+use crate::plan::{Lineage, LineageSeen, Origin, latest};
 
 /// Whom to ask now about what: the directory of the CA that issued the lineage's newest Cert, and its id there. Nobody asks
 /// about a Cert that has expired, or that another client renews.
@@ -24,12 +24,8 @@ pub fn to_ask<'a>(
 }
 
 /// Asks, and answers what is to be remembered; none: nobody could be asked.
-pub async fn renewal(
-    asker: &Asker,
-    id: &str,
-    memory: &LineageMemory,
-    now: Timestamp,
-) -> Option<Ari> {
+pub async fn renewal(asker: &Asker, id: &str, seen: &LineageSeen, now: Timestamp) -> Option<Ari> {
+    let latest = seen.leaf.as_ref().map_or(Timestamp::MAX, latest);
     let said = asker.ask(id, now).await;
     tracing::debug!(id, ?said, "asked when to renew");
     let mut random = [0; 8];
@@ -37,7 +33,23 @@ pub async fn renewal(
         tracing::debug!(%error, "no random bytes: the middle of the window");
         random = [0x80; 8];
     }
-    remembered(id, memory.ari.as_ref(), said, u64::from_be_bytes(random), now)
+    let chance = Chance { random: u64::from_be_bytes(random), latest };
+    remembered(id, seen.memory.ari.as_ref(), said, chance, now)
+}
+
+/// What decides an instant beside the window.
+#[derive(Clone, Copy, Debug)]
+struct Chance {
+    random: u64,
+    /// No later, as far as the window allows.
+    latest: Timestamp,
+}
+
+impl Chance {
+    fn draw(self, start: Timestamp, end: Timestamp) -> Timestamp {
+        let end = if self.latest > start { end.min(self.latest) } else { end };
+        draw(start, end, self.random)
+    }
 }
 
 /// What is remembered of an answer. The instant is drawn anew only where the window is another; a good answer outlives
@@ -46,7 +58,7 @@ fn remembered(
     id: &str,
     before: Option<&Ari>,
     said: Said,
-    random: u64,
+    chance: Chance,
     now: Timestamp,
 ) -> Option<Ari> {
     let known = before.filter(|ari| ari.id == id).cloned();
@@ -60,7 +72,7 @@ fn remembered(
     match said.answer {
         Word::Window { start, end, explanation } => {
             let same = ari.window.filter(|old| (old.start, old.end) == (start, end));
-            let instant = same.map_or_else(|| draw(start, end, random), |old| old.instant);
+            let instant = same.map_or_else(|| chance.draw(start, end), |old| old.instant);
             ari.window = Some(Window { start, end, instant, explanation });
         }
         Word::NotOffered => ari.window = None,

@@ -35,6 +35,14 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     Some(Renewal { at, reason, explanation: window.explanation.clone() })
 }
 
+/// The latest time for a Cert's renewal, whatever its CA says: what fails then can still be put right.
+#[must_use]
+pub fn latest(leaf: &Leaf) -> Timestamp {
+    let life = leaf.not_after.duration_since(leaf.not_before);
+    let whole = SignedDuration::from_secs((life / LATEST).as_secs());
+    leaf.not_after.checked_sub(whole).unwrap_or(leaf.not_before)
+}
+
 /// Why the newest Cert is renewed now, if it is.
 pub(super) fn due(seen: &LineageSeen, leaf: &Leaf, now: Timestamp) -> Option<String> {
     let Some((ari, window)) = suggested(seen, leaf) else {
@@ -55,10 +63,7 @@ fn is_now(at: Timestamp, window: &Window, now: Timestamp, next_run: Timestamp) -
 
 /// The instant that was drawn, within reason: a Cert shall not run out by a CA's mistake, nor be renewed in every run.
 fn instant(leaf: &Leaf, ari: &Ari, window: &Window) -> Timestamp {
-    let life = leaf.not_after.duration_since(leaf.not_before);
-    let whole = SignedDuration::from_secs((life / LATEST).as_secs());
-    let latest = leaf.not_after.checked_sub(whole).unwrap_or(leaf.not_before);
-    let at = window.instant.min(latest);
+    let at = window.instant.min(latest(leaf));
     if ari.hurries < HURRIES {
         return at;
     }
@@ -81,7 +86,8 @@ fn wish(window: &Window) -> String {
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A sixth of its life before a Cert's end (15 days of 90): half of what is left where the CA says nothing.
+/// A sixth of its life before a Cert's end (15 days of 90): half of what is left where the CA says nothing. There are CAs
+/// whose window ends with the certificate (acme2certifier).
 const LATEST: i32 = 6;
 
 /// So many in a row may be an incident and its correction; more are a CA's mistake, and cost five certificates a week.

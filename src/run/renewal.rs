@@ -25,7 +25,7 @@ impl Run {
         let now = self.ground.clock.now();
         let Some((directory, id)) = look::to_ask(lineage, seen, now) else { return false };
         let Some(asker) = self.asker(directory) else { return false };
-        let asked = look::renewal(&asker, id, &seen.memory, now);
+        let asked = look::renewal(&asker, id, seen, now);
         let heard = tokio::select! {
             () = self.ground.stop.cancelled() => None,
             heard = asked => heard,

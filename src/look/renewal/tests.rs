@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cert::{Fingerprint, Leaf};
-use crate::journal::OrderedFrom;
+use crate::journal::{LineageMemory, OrderedFrom};
 
 const NOW: &str = "2026-11-24T00:00:00Z";
 const LATER: &str = "2026-11-24T06:00:00Z";
@@ -24,7 +24,8 @@ fn word([start, end]: [&str; 2]) -> Word {
 /// What is remembered after this answer, with the middle drawn.
 fn after(before: Option<&Ari>, answer: Word) -> Option<Ari> {
     let said = Said { answer, retry_at: Some(at(LATER)) };
-    remembered("aki.1", before, said, 1 << 63, at(NOW))
+    let chance = Chance { random: 1 << 63, latest: Timestamp::MAX };
+    remembered("aki.1", before, said, chance, at(NOW))
 }
 
 fn drawn(ari: Option<&Ari>) -> Option<Timestamp> {
@@ -65,6 +66,17 @@ fn an_instant_is_drawn_once_for_a_window() {
     of_another.id = "aki.0".to_owned();
     assert_eq!(drawn(after(Some(&of_another), word(WINDOW)).as_ref()), middle, "another Cert");
     assert_eq!(drawn(after(Some(&of_another), Word::Silent(String::new())).as_ref()), None);
+}
+
+#[test]
+fn no_instant_is_drawn_too_near_to_a_certs_end() {
+    let check = |row: &str, latest: &str, wanted: &str| {
+        let chance = Chance { random: 1 << 63, latest: at(latest) };
+        assert_eq!(chance.draw(at(WINDOW[0]), at(WINDOW[1])), at(wanted), "{row}");
+    };
+    check("the whole window", "2026-12-03T00:00:00Z", "2026-12-02T00:00:00Z");
+    check("a half of it", "2026-12-02T00:00:00Z", "2026-12-01T12:00:00Z");
+    check("a window that is too late as a whole", "2026-11-30T00:00:00Z", "2026-12-02T00:00:00Z");
 }
 
 /// A lineage of ours, with a Cert that was ordered from this CA.
