@@ -25,9 +25,7 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::{Failure, Issuer};
 use crate::look::OnDisk;
-use crate::plan::{
-    CertOutcome, Lineage, Origin, Owned, Plan, Renewal, Unusable, lives_on, renewal,
-};
+use crate::plan::{CertOutcome, Lineage, Origin, Owned, Plan, Unusable, lives_on, renewal};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Lock, LockError, Store, Wait};
 use crate::{look, told};
@@ -286,8 +284,8 @@ impl Run {
                 failed
             }
             (Some(_), _) if matches!(lineage.origin, Origin::Issued(_)) => {
-                let said = renewal(&disk.seen).map(|Renewal { at, reason, .. }| {
-                    format!("renews from {}: {reason}", minute(at))
+                let said = renewal(&disk.seen).map(|renewal| {
+                    format!("renews from {}{}", minute(renewal.at), renewal.in_short())
                 });
                 end(CertOutcome::Kept, said.unwrap_or_default())
             }

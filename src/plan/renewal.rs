@@ -13,8 +13,22 @@ pub struct Renewal {
     pub at: Timestamp,
     /// Why then.
     pub reason: String,
+    /// The CA asks for it.
+    pub asked_for: bool,
     /// The page by which the CA explains it.
     pub explanation: Option<String>,
+}
+
+impl Renewal {
+    /// Who wants it then, in a few words after its time; the whole reason is `status`' answer.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        match (self.asked_for, &self.explanation) {
+            (false, _) => String::new(),
+            (true, None) => ", as the CA asks".to_owned(),
+            (true, Some(page)) => format!(", as the CA asks, see {page}"),
+        }
+    }
 }
 
 /// When the newest Cert is renewed; none without one.
@@ -23,7 +37,7 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     let leaf = seen.leaf.as_ref()?;
     let Some((ari, window)) = suggested(seen, leaf) else {
         let reason = "a third of its life is left then, or half of a short one".to_owned();
-        return Some(Renewal { at: renew_at(leaf), reason, explanation: None });
+        return Some(Renewal { at: renew_at(leaf), reason, asked_for: false, explanation: None });
     };
     let at = instant(leaf, ari, window);
     let mut reason = wish(window);
@@ -32,7 +46,7 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     } else if at < window.instant {
         reason += "; that is too near to its end";
     }
-    Some(Renewal { at, reason, explanation: window.explanation.clone() })
+    Some(Renewal { at, reason, asked_for: true, explanation: window.explanation.clone() })
 }
 
 /// The latest time for a Cert's renewal, whatever its CA says: what fails then can still be put right.
