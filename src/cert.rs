@@ -102,6 +102,20 @@ pub fn roots(pem: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     blocks::store(pem)
 }
 
+/// The name for people of the root that a chain leads to, as its last certificate has it. The text holds the leaf first.
+///
+/// # Errors
+/// [`Error::NoCertificate`], [`Error::Damaged`].
+pub fn leads_to(chain: &[u8]) -> Result<String, Error> {
+    let ders = blocks::certificates(chain)?;
+    let parsed = ders.iter().map(|der| leaf::parse(der)).collect::<Result<Vec<_>, _>>()?;
+    if parsed.is_empty() {
+        return Err(Error::NoCertificate);
+    }
+    let order = chain::in_order(&parsed, 0);
+    Ok(order.last().map(|&at| leaf::issuer_of(&parsed[at])).unwrap_or_default())
+}
+
 impl fmt::Debug for Cert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cert")

@@ -63,6 +63,8 @@ pub struct Acme {
     pub profile: Option<String>,
     /// The name of the CA that stands in for this one.
     pub fallback: Option<String>,
+    /// The name of the root that the chain shall lead to, where the CA offers several.
+    pub preferred_chain: Option<String>,
 }
 
 /// External account binding.

@@ -6,10 +6,16 @@ use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Request, Url};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+
+mod pace;
+
+pub use pace::Pace;
 
 /// Sends requests. Nothing is built before the first one; clones share connections.
 #[derive(Clone, Default)]
@@ -138,6 +144,22 @@ pub fn is_loopback(url: &Url) -> bool {
         |_| host == "localhost" || host.ends_with(".localhost"),
         |address| address.is_loopback(),
     )
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3) as an instant: seconds or an HTTP date.
+#[must_use]
+pub fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse::<u32>() {
+        Ok(seconds) => now.checked_add(SignedDuration::from_secs(seconds.into())).ok(),
+        Err(_no_number) => http_date(value),
+    }
+}
+
+/// A date of a header field (RFC 9110, 5.6.7).
+#[must_use]
+pub fn http_date(value: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(value).ok()
 }
 
 #[derive(Default)]

@@ -2,17 +2,21 @@
 
 mod account;
 mod acme;
+mod begin;
+mod chain;
 mod jws;
 mod key;
 mod ladder;
 mod order;
 mod refusal;
 mod registered;
+mod wish;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Mutex, OnceCell};
@@ -22,7 +26,7 @@ use crate::cert::Cert;
 use crate::challenge::{Prover, on_disk};
 use crate::config::{self, Certificate, Config};
 use crate::ground::Ground;
-use crate::http::Http;
+use crate::http::{Http, Pace};
 use crate::journal::{Failures, Turn, asked};
 use crate::secret::Redactor;
 use crate::store::{Lock, LockError, Store, Wait};
@@ -42,6 +46,8 @@ pub struct Issuer {
     ground: Ground,
     prover: Rc<Prover>,
     ca: OnceCell<Result<Arc<Ca>, Standing>>,
+    /// New orders leave one after another.
+    orders: Pace,
     /// Held while the account is read or registered, so that there is one; and why it could not be.
     registering: Mutex<Option<Standing>>,
 }
@@ -112,6 +118,7 @@ impl Issuer {
             store,
             ground,
             ca: OnceCell::new(),
+            orders: Pace::new(ORDERS_APART),
             registering: Mutex::default(),
         }
     }
@@ -198,6 +205,22 @@ impl Issuer {
         self.ca.get_or_init(connect).await.as_ref().map(Arc::clone).map_err(Standing::again)
     }
 
+    /// Work whose answer costs something when it is lost: at the word to stop it has a moment left.
+    async fn soon_after_stop<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let late = async {
+            self.ground.stop.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = late => Err(Failure::stopped()),
+        }
+    }
+
     /// Work that may be dropped at the word to stop: nothing of it needs to be taken back.
     async fn unless_stopped<T>(
         &self,
@@ -266,6 +289,12 @@ impl From<anyhow::Error> for Failure {
         Self::free(error)
     }
 }
+
+/// Ten a second: Let's Encrypt allows an address 300. Orders that end at once, refused, are no flood.
+const ORDERS_APART: Duration = Duration::from_millis(100);
+
+/// Many round trips, and little of the five seconds after which impatient supervisors kill.
+const MOMENT: Duration = Duration::from_secs(2);
 
 fn profile<'a>(acme: &'a config::Acme, certificate: &'a Certificate) -> Option<&'a str> {
     certificate.profile.as_deref().or(acme.profile.as_deref())

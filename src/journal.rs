@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::cert::Fingerprint;
 use crate::config::{Acme, CdnDomain, Certificate, Config, Target};
 
+mod renewal;
+
+pub use renewal::{Ari, OrderedFrom, Window};
+
 /// What is remembered of a lineage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -29,6 +33,8 @@ pub struct LineageMemory {
     pub revoked: Vec<Fingerprint>,
     /// What is served in place of the newest Cert; at most one for all targets, and one for each target.
     pub pins: Vec<Pin>,
+    /// What its CA said about the renewal of the newest Cert.
+    pub ari: Option<Ari>,
     /// The CDN domains that were last discovered for it, by account: kept in step where the list cannot be had.
     pub discovered: BTreeMap<String, Vec<CdnDomain>>,
 }
@@ -91,15 +97,6 @@ pub enum Turn {
     Fallback,
 }
 
-/// Where a Cert was ordered, and when it was issued.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderedFrom {
-    /// The directory's URL of the CA.
-    pub directory: String,
-    /// When it was issued.
-    pub at: Timestamp,
-}
-
 /// A Cert that is served in place of a lineage's newest, for a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
@@ -137,9 +134,12 @@ pub struct Order {
     pub url: String,
     /// The directory's URL of its CA.
     pub directory: String,
+    /// The URL of our account there.
+    #[serde(default)]
+    pub account: String,
     /// Digest of what was asked for; another one now: this order is of no use.
     pub asked: String,
-    /// Number of the version that holds its key.
+    /// Number of the version that holds its key; 0 while there is none yet.
     pub version: u32,
 }
 
@@ -331,6 +331,7 @@ mod tests {
         check("where it goes", |_, certificate| certificate.line = 9, false);
         check("how it is proved", |_, certificate| certificate.dns.push('2'), false);
         check("who stands in", |acme, _| acme.fallback = Some("other".to_owned()), false);
+        check("which chain", |acme, _| acme.preferred_chain = Some("X1".to_owned()), false);
         check("who asks", |acme, _| acme.contact.push("ops@example.test".to_owned()), false);
     }
 }

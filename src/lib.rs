@@ -3,7 +3,7 @@
 //! It is level-triggered, like a thermostat. The way through the house, which only this file knows:
 //!
 //! ```text
-//! look    what is: certificates on disk, what each target serves          -> Seen
+//! look    what is: certificates on disk, the CA's word on renewal, what each target serves  -> Seen
 //! plan    what to do, and why: a pure function of (Config, Seen, now)     -> Plan, a list of Steps
 //! issue   a Step -> a Cert, by ACME
 //! check   may this Cert go to this Target? every Fault, not the first     (pure)
@@ -34,6 +34,7 @@ pub mod report;
 // what it walks on
 pub mod cert;
 pub mod caa;
+pub mod ari;
 pub mod journal;
 pub mod store;
 pub mod hook;
@@ -86,7 +87,8 @@ pub async fn walk(run: &Run, lineages: &[Lineage], asked: &Asked) -> Ends {
 
 /// One lineage: look, plan, issue if it is due; then each target.
 async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked, place: Place) -> Ends {
-    let disk = run.disk(lineage).await;
+    let mut disk = run.disk(lineage).await;
+    run.ask_renewal(lineage, &mut disk.seen).await;
     let pins = disk.seen.memory.pins.clone();
     let plan = plan_certificate(run, lineage, &disk, asked);
     let (end, mut disk) = match plan.issues(&lineage.name) {
@@ -95,7 +97,12 @@ async fn walk_lineage(run: &Run, lineage: &Lineage, asked: &Asked, place: Place)
     };
     run.remember(lineage, &pins, &mut disk).await;
     run.ground.say.step_done();
-    let mut targets = walk_targets(run, lineage, &disk, asked, place).await;
+    // A Cert that was just issued is asked about while it is uploaded; of any other, nothing is to be asked again.
+    let mut seen = disk.seen.clone();
+    let (mut targets, ()) = tokio::join!(
+        walk_targets(run, lineage, &disk, asked, place),
+        run.ask_renewal(lineage, &mut seen)
+    );
     targets.extend(lineage.left_out.iter().map(|one| left_out(lineage, one)));
     run.keep_version(lineage, &disk).await;
     if end.outcome == CertOutcome::Issued {

@@ -15,6 +15,10 @@ use crate::plan::{
 use crate::store::{self, Store};
 use crate::told;
 
+mod renewal;
+
+pub use renewal::{renewal, to_ask};
+
 /// What is on disk of a lineage: the facts for the plan, and the Cert itself for the deployment.
 #[derive(Debug, Default)]
 pub struct OnDisk {
@@ -113,7 +117,8 @@ fn facts_of(
         Origin::Issued(place) => requests(config, &config.certificates[*place]),
         Origin::Source(_) | Origin::Claimed { .. } | Origin::Given => (String::new(), None),
     };
-    let seen = LineageSeen { leaf, unusable, memory, asked, fallback, tried: false, pinned };
+    let (tried, tick) = (false, None);
+    let seen = LineageSeen { leaf, unusable, memory, asked, fallback, tried, pinned, tick };
     OnDisk { seen, cert: None, pinned: pinned_certs, warning }
 }
 

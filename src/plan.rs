@@ -15,6 +15,7 @@ mod foreign;
 mod issuing;
 mod ownership;
 mod pin;
+mod renewal;
 
 pub use discovery::{
     Contested, Discovers, Fit, Foreign, Known, Listed, Listing, discover, not_online,
@@ -25,6 +26,7 @@ pub use ownership::{
     Conflict, LeftOut, Lineage, Origin, Owned, Ownership, claim_memory, ownership,
 };
 pub use pin::{Over, Wanted, earlier, over, pinned, pinned_until, standing_of, wanted};
+pub use renewal::{Renewal, latest, renewal};
 
 /// How long a target may still show what it served before our accepted upload: the documents say "within a
 /// minute", users of other tools waited up to six; ten is beyond doubt.
@@ -57,6 +59,8 @@ pub struct LineageSeen {
     pub fallback: Option<Fallback>,
     /// Issuing was tried in this run and failed.
     pub tried: bool,
+    /// How long until `renew` runs again; none: not known.
+    pub tick: Option<SignedDuration>,
     /// The leaves of the pinned Certs that are on the disk, or why they cannot be read.
     pub pinned: BTreeMap<Fingerprint, Result<Leaf, String>>,
 }

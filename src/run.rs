@@ -5,6 +5,7 @@ mod domains;
 mod edge;
 mod issuing;
 mod kept;
+mod renewal;
 mod target;
 
 use std::cell::{OnceCell, RefCell};
@@ -14,10 +15,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::SignedDuration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::aliyun::{self, Account};
+use crate::ari::Asker;
 use crate::cert::{Fingerprint, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
@@ -26,7 +29,7 @@ use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::Issuer;
 use crate::look::OnDisk;
-use crate::plan::{CertOutcome, Lineage, Origin, Plan, Unusable, lives_on, renew_at};
+use crate::plan::{CertOutcome, Lineage, Origin, Plan, Unusable, lives_on, renewal};
 use crate::report::{CertificateEnd, ErrorEnd, Meanwhile, minute};
 use crate::store::{Store, Wait};
 use crate::{look, told, verify};
@@ -60,11 +63,17 @@ pub struct Run {
     pub ground: Ground,
     /// A hook's end.
     pub deadline: Option<Instant>,
+    /// How long until `renew` runs again, where that is known.
+    pub tick: Option<SignedDuration>,
     /// What people should know at the end.
     pub warnings: RefCell<Vec<String>>,
     /// Where the pace of an AccessKey is shared with other runs.
     pace_folders: Vec<PathBuf>,
     http: Http,
+    /// Clients that trust a CA's own root, by its file.
+    acme_https: RefCell<BTreeMap<PathBuf, Http>>,
+    /// By the directory of their CA.
+    askers: RefCell<BTreeMap<String, Rc<Asker>>>,
     accounts: RefCell<BTreeMap<String, Account>>,
     prover: OnceCell<Rc<Prover>>,
     /// By the names of their CAs.
@@ -101,9 +110,12 @@ impl Run {
             roots: Roots::Any,
             ground,
             deadline: None,
+            tick: None,
             warnings: RefCell::default(),
             pace_folders,
             http: Http::new(),
+            acme_https: RefCell::default(),
+            askers: RefCell::default(),
             accounts: RefCell::default(),
             prover: OnceCell::new(),
             issuers: RefCell::default(),
@@ -151,6 +163,7 @@ impl Run {
         if let Some(warning) = disk.warning.take() {
             self.warn(warning);
         }
+        disk.seen.tick = self.tick;
         disk
     }
 
@@ -218,8 +231,11 @@ impl Run {
                 failed.error = Some(ErrorEnd::of(&anyhow::anyhow!(why), "source"));
                 failed
             }
-            (Some(leaf), _) if matches!(lineage.origin, Origin::Issued(_)) => {
-                end(CertOutcome::Kept, format!("renews from {}", minute(renew_at(leaf))))
+            (Some(_), _) if matches!(lineage.origin, Origin::Issued(_)) => {
+                let said = renewal(&disk.seen).map(|renewal| {
+                    format!("renews from {}{}", minute(renewal.at), renewal.in_short())
+                });
+                end(CertOutcome::Kept, said.unwrap_or_default())
             }
             (Some(leaf), _) => self.of_another_client(lineage, leaf),
             (None, None) => end(CertOutcome::Kept, "issued by another client".to_owned()),

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("told", &[]),
     ("secret", &["ground"]),
     ("http", &["secret"]),
+    ("ari", &["http", "cert"]),
     ("journal", &["cert", "config"]),
     ("plan", &["cert", "config", "journal"]),
     ("check", &["cert", "config"]),
@@ -27,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("aliyun", &["http", "config", "secret", "ground", "cert"]),
     ("dns", &["aliyun", "caa", "http", "config", "secret", "ground"]),
     ("challenge", &["dns", "store", "journal", "ground", "config"]),
-    ("look", &["aliyun", "cert", "config", "http", "journal", "store", "plan", "told"]),
+    ("look", &["aliyun", "ari", "cert", "config", "http", "journal", "store", "plan", "told"]),
     (
         "issue",
         &[

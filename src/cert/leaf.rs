@@ -1,5 +1,7 @@
 //! Facts of an end-entity certificate.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
@@ -21,6 +23,9 @@ pub struct Leaf {
     pub issuer: String,
     /// Issuer and subject are the same.
     pub self_issued: bool,
+    /// By which its CA knows it for renewal (RFC 9773, 4.1): base64url(AKI key id) "." base64url(serial number). None
+    /// without an AKI.
+    pub renewal_id: Option<String>,
 }
 
 impl Leaf {
@@ -49,6 +54,7 @@ impl Leaf {
             not_after: timestamp(cert.validity().not_after),
             issuer: issuer_of(cert),
             self_issued: super::chain::is_self_issued(cert),
+            renewal_id: renewal_id(cert),
         }
     }
 }
@@ -68,6 +74,12 @@ pub(super) fn rest_after(der: &[u8]) -> Option<usize> {
 /// The issuer's name for people.
 pub(super) fn issuer_of(cert: &X509Certificate<'_>) -> String {
     for_people(cert.issuer())
+}
+
+/// The serial number's DER content as it stands: a leading zero byte is part of it.
+fn renewal_id(cert: &X509Certificate<'_>) -> Option<String> {
+    let issuer = URL_SAFE_NO_PAD.encode(super::chain::authority_key_id(cert)?);
+    Some(format!("{issuer}.{}", URL_SAFE_NO_PAD.encode(cert.raw_serial())))
 }
 
 /// `*.example.com` covers `www.example.com` (RFC 9525, 6.3), and what the CDN calls `.example.com`.

@@ -261,3 +261,43 @@ fn first(chain: &str) -> String {
     let end = chain.find("-----END CERTIFICATE-----").unwrap() + "-----END CERTIFICATE-----".len();
     chain[..end].to_owned() + "\n"
 }
+
+fn check_id(row: &str, serial: &[u8], key_id: &[u8], wanted: &str) {
+    use rcgen::{CertificateParams, IsCa, Issuer, KeyIdMethod, KeyPair, SerialNumber};
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca.key_identifier_method = KeyIdMethod::PreSpecified(key_id.to_vec());
+    let issuer = Issuer::new(ca, KeyPair::generate().unwrap());
+    let mut params = CertificateParams::new(vec!["example.com".to_owned()]).unwrap();
+    params.serial_number = Some(SerialNumber::from_slice(serial));
+    params.use_authority_key_identifier_extension = true;
+    let pem = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().pem();
+    assert_eq!(Leaf::read(pem.as_bytes()).unwrap().renewal_id.as_deref(), Some(wanted), "{row}");
+}
+
+/// The first is RFC 9773's own, 4.1.
+#[test]
+fn a_ca_knows_a_certificate_by_its_issuers_key_and_its_number() {
+    let key_id = [
+        0x69, 0x88, 0x5b, 0x6b, 0x87, 0x46, 0x40, 0x41, 0xe1, 0xb3, 0x7b, 0x84, 0x7b, 0xa0, 0xae,
+        0x2c, 0xde, 0x01, 0xc8, 0xd4,
+    ];
+    let high = [0x87, 0x65, 0x43, 0x21];
+    check_id("a high bit in front", &high, &key_id, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE");
+    check_id("none", &[0x07, 0x65, 0x43, 0x21], &key_id, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.B2VDIQ");
+    check_id("short", &[0x01], &[0xff], "_w.AQ");
+}
+
+#[test]
+fn a_chain_leads_to_the_root_that_its_last_certificate_names() {
+    let (chain, _key) = testing::pair(&["example.com"]);
+    let (leaf, root) = (first(&chain), testing::root_pem());
+    let check = |row: &str, pem: &str, wanted: Option<&str>| {
+        assert_eq!(super::leads_to(pem.as_bytes()).ok().as_deref(), wanted, "{row}");
+    };
+    let name = Leaf::read(root.as_bytes()).unwrap().issuer;
+    check("to its end", &chain, Some(&name));
+    check("with the root", &format!("{chain}{root}"), Some(&name));
+    check("the leaf alone", &leaf, Some(testing::ISSUER));
+    check("no certificate", "nothing", None);
+}

@@ -335,6 +335,7 @@ async fn repaired(row: &str, kept: &[&str], order: &str, wanted: &[&str]) {
     let under_way = Order {
         url: order.to_owned(),
         directory: "https://ca.test".to_owned(),
+        account: String::new(),
         asked: String::new(),
         version: 1,
     };

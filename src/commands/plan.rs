@@ -1,6 +1,7 @@
 //! `plan`: what `renew` would do, and why. It takes no lock and writes nothing.
 
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::discovery::Discovery;
@@ -10,7 +11,10 @@ use crate::cli::{Global, Plan as Flags};
 use crate::config::Target;
 use crate::ground::Ground;
 use crate::look::{self, AtTarget};
-use crate::plan::{Asked, Kind, Lineage, Owned, Plan, Seen, Step, plan, wanted};
+use crate::plan::{
+    Asked, Kind, Lineage, LineageSeen, Origin, Owned, Plan, Renewal, Seen, Step, plan, renewal,
+    wanted,
+};
 use crate::report::{self, minute};
 use crate::run::Run;
 use crate::store::Store;
@@ -24,6 +28,15 @@ const LOOKS: usize = 64;
 struct Document<'a> {
     schema: u32,
     steps: &'a [Step],
+    certificates: Vec<Renews<'a>>,
+}
+
+/// When a certificate that we issue is renewed.
+#[derive(Debug, Serialize)]
+struct Renews<'a> {
+    name: &'a str,
+    renew_at: Timestamp,
+    renew_reason: String,
 }
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
@@ -31,19 +44,24 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let store = Store::existing(&config.store.path)?;
     let mut run = open(config, store, ground)?;
     run.only_looks();
+    run.tick = renew::tick(&run);
     let (mut lineages, discovery) = claims::lineages(&run).await?;
     renew::refuse_nothing(&run.config, &lineages)?;
     renew::known(&flags.names, &lineages)?;
     let asked = Asked { names: flags.names.clone(), ..Asked::default() };
     lineages.retain(|lineage| asked.wants(&lineage.name));
-    let World { seen, unseen } = look_at(&run, &mut lineages).await?;
+    let World { mut seen, unseen } = look_at(&run, &mut lineages).await?;
+    hear_renewals(&run, &lineages, &mut seen).await;
     let mut plan = plan(&lineages, &seen, &asked, run.ground.clock.now());
     foresee_errors(&unseen, &mut plan);
     foresee_refusals(&run, &lineages, &mut plan).await;
     let dark = told_unseen(&unseen) + &told_unlisted(&discovery, &lineages);
     let stdout = match Form::from(flags.json) {
-        Form::Json => report::json(&Document { schema: report::SCHEMA, steps: &plan.steps }),
-        Form::Text => text(&plan, &dark),
+        Form::Json => {
+            let (steps, certificates) = (plan.steps.as_slice(), renewals(&lineages, &seen));
+            report::json(&Document { schema: report::SCHEMA, steps, certificates })
+        }
+        Form::Text => text(&plan, &dark) + &next_renewal(&renewals(&lineages, &seen)),
     };
     let code = match (dark.is_empty(), plan.is_empty()) {
         (false, _) => 1,
@@ -51,6 +69,39 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         (true, _) => 0,
     };
     Ok(Ended { stdout, stderr: dark + &warnings(&run), code })
+}
+
+/// Asks the CA what is to be asked now, side by side; `renew` will ask again, and remember it.
+async fn hear_renewals(run: &Run, lineages: &[Lineage], seen: &mut Seen) {
+    let asks = lineages.iter().map(|lineage| {
+        let of = seen.lineages.get(&lineage.name).cloned().unwrap_or_default();
+        let mut of = LineageSeen { tick: run.tick, ..of };
+        async move {
+            run.hear_renewal(lineage, &mut of).await;
+            (lineage.name.clone(), of)
+        }
+    });
+    let heard: Vec<_> = stream::iter(asks).buffer_unordered(LOOKS).collect().await;
+    seen.lineages.extend(heard);
+}
+
+/// When each certificate that we issue is renewed, and why then.
+fn renewals<'a>(lineages: &'a [Lineage], seen: &Seen) -> Vec<Renews<'a>> {
+    let issued = lineages.iter().filter(|lineage| matches!(lineage.origin, Origin::Issued(_)));
+    issued
+        .filter_map(|lineage| {
+            let Renewal { at, reason, .. } = renewal(seen.lineages.get(&lineage.name)?)?;
+            Some(Renews { name: &lineage.name, renew_at: at, renew_reason: reason })
+        })
+        .collect()
+}
+
+/// The first of them; `status` and `--json` tell all.
+fn next_renewal(renewals: &[Renews<'_>]) -> String {
+    let next = renewals.iter().min_by_key(|one| one.renew_at);
+    next.map_or_else(String::new, |Renews { name, renew_at, renew_reason }| {
+        format!("the next renewal: {name}, from {}: {renew_reason}\n", minute(*renew_at))
+    })
 }
 
 /// An upload that would fail as the look did is not going to be tried.

@@ -1,19 +1,29 @@
 //! `renew`: the timer's job.
 
+use jiff::SignedDuration;
+
 use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Renew};
 use crate::config::Config;
 use crate::ground::Ground;
 use crate::plan::{Asked, Force, Lineage};
 use crate::report::Report;
+use crate::run::Run;
 use crate::store::Store;
 use crate::walk;
+
+/// The timer of the package.
+const HOURLY: SignedDuration = SignedDuration::from_hours(1);
+
+/// The slowest crontab that makes sense.
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let started = ground.clock.now();
     let config = configured_or_not(global, &ground)?;
     let store = Store::open(&config.store.path)?;
-    let run = open(config, Some(store), ground)?;
+    let mut run = open(config, Some(store), ground)?;
+    run.tick = tick(&run);
     let (lineages, discovery) = claims::lineages(&run).await?;
     discovery.remember(&run).await;
     refuse_nothing(&run.config, &lineages)?;
@@ -25,6 +35,13 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     ends.warnings.extend(run.take_warnings());
     let report = Report::new("renew", started, run.ground.clock.now(), ends);
     Ok(Ended::of(&report, global, Form::from(flags.json)))
+}
+
+/// How long until the next run, by the last two: an hour at least, as the timer has it, whoever runs it by hand in
+/// between; a day at most, as slow crontabs have it, however long the machine was off.
+pub(super) fn tick(run: &Run) -> Option<SignedDuration> {
+    let interval = run.store.as_ref().and_then(|store| store.renew_interval().ok().flatten())?;
+    Some(interval.clamp(HOURLY, DAILY))
 }
 
 /// What was asked for by hand: every name must be known.

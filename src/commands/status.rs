@@ -7,7 +7,7 @@ use crate::ground::Ground;
 use crate::journal::{Failures, Turn};
 use crate::plan::{
     Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, Unusable,
-    pinned, renew_at, standing_of, wanted,
+    pinned, renewal, standing_of, wanted,
 };
 use crate::report::{self, Status, StatusCertificate, StatusTarget};
 use crate::run::Run;
@@ -41,7 +41,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
 fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
     let nothing = LineageSeen::default();
     let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
-    let issued = matches!(lineage.origin, Origin::Issued(_));
+    let renewal = renewal(of).filter(|_| matches!(lineage.origin, Origin::Issued(_)));
     let failures = open_failures(of);
     StatusCertificate {
         name: lineage.name.clone(),
@@ -50,8 +50,15 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
         not_before: of.leaf.as_ref().map(|leaf| leaf.not_before),
         not_after: of.leaf.as_ref().map(|leaf| leaf.not_after),
         fingerprint: of.leaf.as_ref().map(|leaf| leaf.fingerprint.to_string()),
-        renew_at: of.leaf.as_ref().filter(|_| issued).map(renew_at),
-        renew_reason: renew_reason(lineage, of),
+        renew_at: renewal.as_ref().map(|renewal| renewal.at),
+        explanation: renewal.as_ref().and_then(|renewal| renewal.explanation.clone()),
+        renew_reason: renewal.map_or_else(
+            || renew_reason(lineage),
+            |renewal| {
+                by_fallback(of)
+                    .map_or(renewal.reason.clone(), |by| format!("{}; {by}", renewal.reason))
+            },
+        ),
         failures: failures.map_or(0, |failures| failures.count),
         last_error: failures.map(|failures| failures.error.clone()).or_else(|| unusable(of)),
         targets: lineage
@@ -84,15 +91,12 @@ fn source(origin: &Origin) -> Option<String> {
     }
 }
 
-fn renew_reason(lineage: &Lineage, seen: &LineageSeen) -> String {
-    match (&lineage.origin, &seen.leaf) {
-        (Origin::Issued(_), None) => "no certificate until now".to_owned(),
-        (Origin::Issued(_), Some(_)) => {
-            let why = "a third of its life is left then, or half of a short one";
-            by_fallback(seen).map_or_else(|| why.to_owned(), |by| format!("{why}; {by}"))
-        }
-        (Origin::Source(_) | Origin::Given, _) => "issued by another client".to_owned(),
-        (Origin::Claimed { client, .. }, _) => format!("issued by {client}"),
+/// Why there is no time of its renewal.
+fn renew_reason(lineage: &Lineage) -> String {
+    match &lineage.origin {
+        Origin::Issued(_) => "no certificate until now".to_owned(),
+        Origin::Source(_) | Origin::Given => "issued by another client".to_owned(),
+        Origin::Claimed { client, .. } => format!("issued by {client}"),
     }
 }
 

@@ -10,8 +10,16 @@ use super::{Acme, Certificate, Config, Eab};
 const DEFAULT: &str = "default";
 
 /// The keys of a CA; a table of another name below `[acme]` is a CA of its own.
-const KEYS: [&str; 7] =
-    ["directory", "contact", "terms_agreed", "ca_file", "profile", "eab", "fallback"];
+const KEYS: [&str; 8] = [
+    "directory",
+    "contact",
+    "terms_agreed",
+    "ca_file",
+    "profile",
+    "eab",
+    "fallback",
+    "preferred_chain",
+];
 
 /// The CAs that have a short name: the name, the directory, and whether an account needs an external binding.
 /// Sources: letsencrypt.org/docs, zerossl.com/documentation/acme, cloud.google.com/certificate-manager/docs.
@@ -47,6 +55,7 @@ impl Default for Acme {
             eab: None,
             profile: None,
             fallback: None,
+            preferred_chain: None,
         }
     }
 }
@@ -205,6 +214,7 @@ fn ca(section: &Section<'_>, name: &str, contact_before: &[String]) -> Acme {
         eab: section.section("eab").and_then(|eab| eab_of(&eab)),
         profile: section.owned("profile"),
         fallback: section.owned("fallback"),
+        preferred_chain: section.owned("preferred_chain"),
     }
 }
 

@@ -6,22 +6,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::http::header::{
-    CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT,
-};
+use ::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LINK, LOCATION, USER_AGENT};
 use ::http::{HeaderValue, Method};
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
 use super::{Failure, Introduction};
 use crate::ground::Clock;
-use crate::http::{Answer, Http};
+use crate::http::{Answer, Http, http_date, retry_at};
 use crate::secret::Redactor;
 
 /// A CA as its directory describes it, which is fetched once a run.
@@ -41,6 +38,8 @@ pub(super) struct Urls {
     pub(super) new_nonce: String,
     #[serde(default)]
     pub(super) key_change: Option<String>,
+    #[serde(default)]
+    renewal_info: Option<String>,
 }
 
 /// `meta` of a directory (RFC 8555, 7.1.1; draft-ietf-acme-profiles), as far as we ask for it.
@@ -61,12 +60,18 @@ pub(super) struct Line {
 }
 
 /// What the last answer said beside its body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heard {
     /// HTTP status; 0 before the first answer.
     pub(super) status: u16,
     /// `Retry-After` (RFC 9110, 10.2.3) as an instant.
     pub(super) retry_at: Option<Timestamp>,
+    /// `Location`: of what was made.
+    pub(super) location: Option<String>,
+    /// `Link: rel="alternate"` (RFC 8555, 7.4.2): other chains.
+    pub(super) alternates: Vec<String>,
+    /// The body, where it is a chain.
+    pub(super) chain: Option<String>,
 }
 
 /// An answer that no ACME server gives: a proxy's page, a redirect.
@@ -108,6 +113,11 @@ impl Ca {
         &self.urls
     }
 
+    /// Does it know ARI (RFC 9773)?
+    pub(super) fn has_ari(&self) -> bool {
+        self.urls.renewal_info.is_some()
+    }
+
     pub(super) fn directory(&self) -> &str {
         &self.directory
     }
@@ -117,8 +127,7 @@ impl Ca {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
         let answer = self.http.send(request, TIMEOUT).await;
         let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
-        let heard =
-            Heard { status: answer.status, retry_at: retry_at(&answer.headers, self.clock.now()) };
+        let heard = Heard::of(&answer, self.clock.now());
         Ok((answer, heard))
     }
 }
@@ -169,7 +178,7 @@ impl Line {
     }
 
     pub(super) fn heard(&self) -> Heard {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The time of day.
@@ -193,6 +202,22 @@ impl Line {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         judge(&answer).map_err(|unusable| Error::Other(Box::new(unusable)))?;
         Ok(answer)
+    }
+}
+
+impl Heard {
+    fn of(answer: &Answer, now: Timestamp) -> Self {
+        let Answer { status, headers, body } = answer;
+        let field = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_chain =
+            *status == 200 && field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(CHAIN));
+        Self {
+            status: *status,
+            retry_at: retry_at(headers, now),
+            location: field(LOCATION).map(ToOwned::to_owned),
+            alternates: headers.get_all(LINK).iter().flat_map(alternates).collect(),
+            chain: is_chain.then(|| String::from_utf8_lossy(body).into_owned()),
+        }
     }
 }
 
@@ -284,21 +309,24 @@ fn words(body: &[u8]) -> String {
     Redactor::default().clean(&plain.chars().take(PAGE_SHOWN).collect::<String>())
 }
 
-/// Seconds or an HTTP date (RFC 9110, 10.2.3).
-fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match value.parse::<u32>() {
-        Ok(seconds) => now.checked_add(SignedDuration::from_secs(seconds.into())).ok(),
-        Err(_no_number) => http_date(value),
-    }
-}
-
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-fn http_date(value: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_timestamp(value).ok()
+/// The targets of the links with `rel="alternate"` in one field (RFC 8288, 3).
+fn alternates(field: &HeaderValue) -> Vec<String> {
+    let links = field.to_str().unwrap_or_default().split('<').skip(1);
+    let links = links.filter_map(|link| link.split_once('>'));
+    let is_alternate = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        let mut words = value.trim_matches(|letter| " \t,\"".contains(letter)).split(' ');
+        name.trim().eq_ignore_ascii_case("rel")
+            && words.any(|word| word.eq_ignore_ascii_case("alternate"))
+    };
+    links
+        .filter(|(_, parameters)| parameters.split(';').any(is_alternate))
+        .map(|(target, _)| target.to_owned())
+        .collect()
 }
 
 /// With a wrong clock, certificates look expired or not yet valid, and every time that we keep is wrong.
@@ -313,6 +341,9 @@ fn compare_clocks(headers: &HeaderMap, now: Timestamp) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// The kind of a chain (RFC 8555, 9.1).
+const CHAIN: &str = "application/pem-certificate-chain";
 
 /// The CA sees who calls; RFC 8555, 6.1 demands a name.
 const OUR_NAME: &str = concat!("certferry/", env!("CARGO_PKG_VERSION"));
@@ -336,6 +367,8 @@ const PAGE_SHOWN: usize = 160;
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+    use ::http::header::RETRY_AFTER;
+
     use super::*;
 
     const NOW: &str = "2026-11-24T04:11:03Z";
@@ -356,6 +389,57 @@ mod tests {
         check_retry("a date", "Tue, 24 Nov 2026 05:00:00 GMT", Some("2026-11-24T05:00:00Z"));
         check_retry("nonsense", "soon", None);
         check_retry("negative", "-5", None);
+    }
+
+    fn check_alternates(row: &str, fields: &[&str], wanted: &[&str]) {
+        let mut all = HeaderMap::new();
+        for field in fields {
+            all.append(LINK, HeaderValue::from_str(field).unwrap());
+        }
+        let answer = Answer { status: 200, headers: all, body: Vec::new() };
+        assert_eq!(Heard::of(&answer, NOW.parse().unwrap()).alternates, wanted, "{row}");
+    }
+
+    #[test]
+    fn links_to_other_chains() {
+        let (one, two) = ("https://ca.test/cert/1/1", "https://ca.test/cert/1/2");
+        check_alternates("none", &[], &[]);
+        check_alternates(
+            "a field each",
+            &[&format!("<{one}>;rel=\"alternate\""), &format!("<{two}>; rel=alternate")],
+            &[one, two],
+        );
+        check_alternates(
+            "one field",
+            &[&format!("<{one}>; rel=\"alternate\", <{two}>;rel=\"alternate\"")],
+            &[one, two],
+        );
+        check_alternates(
+            "others too",
+            &[&format!(
+                "<https://ca.test/dir>;rel=\"index\", <{one}>;title=\"x\";REL=\"up Alternate\""
+            )],
+            &[one],
+        );
+        check_alternates("no link", &["alternate", "<", "<x>", "rel=\"alternate\""], &[]);
+        check_alternates(
+            "a title that says so",
+            &[&format!("<{one}>;title=\"rel=alternate\"")],
+            &[],
+        );
+    }
+
+    fn check_heard(row: &str, status: u16, kind: &str, wanted: Option<&str>) {
+        let answer = Answer { status, headers: headers(CONTENT_TYPE, kind), body: b"PEM".to_vec() };
+        assert_eq!(Heard::of(&answer, NOW.parse().unwrap()).chain.as_deref(), wanted, "{row}");
+    }
+
+    #[test]
+    fn a_chain_is_kept() {
+        check_heard("a chain", 200, "application/pem-certificate-chain", Some("PEM"));
+        check_heard("with a parameter", 200, "application/pem-certificate-chain; x=y", Some("PEM"));
+        check_heard("an order", 200, "application/json", None);
+        check_heard("an error", 404, "application/pem-certificate-chain", None);
     }
 
     fn check_clock(row: &str, date: &str, wanted: bool) {

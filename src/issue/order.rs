@@ -2,35 +2,34 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use instant_acme::{
-    AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier, NewOrder, OrderStatus,
-};
+use anyhow::{Context as _, anyhow};
+use instant_acme::{AuthorizationStatus, ChallengeStatus, ChallengeType, Error, OrderStatus};
 use tokio::time::{Instant, sleep};
 
 use super::account::Session;
 use super::acme::patient;
+use super::begin::Resumed;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
 use crate::cert::{Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
-use crate::journal::{self, OrderedFrom, Turn};
+use crate::journal::{OrderedFrom, Turn};
 
 /// What is to be issued, and with whom we speak about it.
 pub(super) struct Job<'a> {
-    issuer: &'a Issuer,
-    certificate: &'a Certificate,
-    asked: &'a str,
+    pub(super) issuer: &'a Issuer,
+    pub(super) certificate: &'a Certificate,
+    pub(super) asked: &'a str,
     turn: Turn,
 }
 
 /// An order, and the version of the store that holds its key.
-struct UnderWay {
-    session: Session,
-    order: instant_acme::Order,
-    version: u32,
-    key: Key,
+pub(super) struct UnderWay {
+    pub(super) session: Session,
+    pub(super) order: instant_acme::Order,
+    pub(super) version: u32,
+    pub(super) key: Key,
 }
 
 impl<'a> Job<'a> {
@@ -51,7 +50,12 @@ impl<'a> Job<'a> {
             Resumed::Nothing(session) => self.begin(session).await?,
         };
         let chain = self.drive(&mut under_way).await?;
-        self.complete(under_way.version, chain).await
+        let from = OrderedFrom {
+            directory: self.issuer.acme.directory.clone(),
+            account: under_way.session.account.id().to_owned(),
+            at: self.issuer.ground.clock.now(),
+        };
+        self.complete(under_way.version, chain, from).await
     }
 
     /// Does what the order's state asks for, until there is a chain.
@@ -64,7 +68,8 @@ impl<'a> Job<'a> {
                     self.issuer.unless_stopped(under_way.settle(OrderStatus::Processing)).await?;
                 }
                 OrderStatus::Valid => {
-                    return self.issuer.unless_stopped(under_way.download()).await;
+                    let wanted = self.issuer.acme.preferred_chain.as_deref();
+                    return self.issuer.unless_stopped(under_way.chain(wanted)).await;
                 }
                 OrderStatus::Invalid => return Err(self.refused(under_way).await),
             }
@@ -123,10 +128,13 @@ impl<'a> Job<'a> {
         self.give_up(under_way.version, failure).await
     }
 
-    async fn complete(&self, version: u32, chain: String) -> Result<Cert, Failure> {
+    async fn complete(
+        &self,
+        version: u32,
+        chain: String,
+        from: OrderedFrom,
+    ) -> Result<Cert, Failure> {
         let (name, asked, turn) = (self.certificate.name.clone(), self.asked.to_owned(), self.turn);
-        let Issuer { acme, ground, .. } = self.issuer;
-        let from = OrderedFrom { directory: acme.directory.clone(), at: ground.clock.now() };
         let cert = on_disk(&self.issuer.store, move |store| {
             let cert = store.complete_version(&name, version, &chain)?;
             let fingerprint = cert.leaf().fingerprint;
@@ -145,164 +153,8 @@ impl<'a> Job<'a> {
         Ok(cert)
     }
 
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         self.issuer.ground.say.line(format!("{}: {text}", self.certificate.name));
-    }
-}
-
-/// What an earlier run left.
-enum Resumed {
-    Order(Box<UnderWay>),
-    Nothing(Session),
-}
-
-/// An order's beginning, and its end without a certificate.
-impl Job<'_> {
-    /// The order of an earlier run, if it is of use. One that is not is forgotten.
-    async fn resume(&self, session: Session) -> Result<Resumed, Failure> {
-        let Some(known) = self.journaled().await? else { return Ok(Resumed::Nothing(session)) };
-        let Some(key) = self.key_of(&known).await? else {
-            self.abandon(&known).await?;
-            return Ok(Resumed::Nothing(session));
-        };
-        let asked = patient(async || session.account.order(known.url.clone()).await);
-        let found = self.issuer.unless_stopped(async { Ok(asked.await) }).await?;
-        let reason = match found {
-            Ok(mut order) => {
-                if order.state().status != OrderStatus::Invalid {
-                    self.say("carrying on with the order of an earlier run");
-                    if order.state().status != OrderStatus::Pending {
-                        self.tidy(&known).await?;
-                    }
-                    let version = known.version;
-                    return Ok(Resumed::Order(Box::new(UnderWay { session, order, version, key })));
-                }
-                "it is invalid".to_owned()
-            }
-            Err(error) if is_unknown(&error, session.line.heard().status) => error.to_string(),
-            Err(error) => return Err(session.failure("to carry on with the order", error)),
-        };
-        tracing::debug!(order = known.url, reason, "an order of an earlier run is of no use");
-        self.abandon(&known).await?;
-        Ok(Resumed::Nothing(session))
-    }
-
-    /// The order that the journal knows. One whose version is live was carried to its end by a run that was killed
-    /// before it could say so.
-    async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
-        let (name, at) = (self.certificate.name.clone(), self.issuer.ground.clock.now());
-        on_disk(&self.issuer.store, move |store| {
-            let Some(order) = store.lineage(&name)?.order else { return Ok(None) };
-            let is_live = store.live_version(&name)? == Some(order.version);
-            let live = if is_live { store.live(&name)? } else { None };
-            let Some(live) = live else { return Ok(Some(order)) };
-            let fingerprint = live.leaf().fingerprint;
-            let from = OrderedFrom { directory: order.directory, at };
-            store.update_lineage(&name, |memory| {
-                memory.complete(fingerprint, order.asked, from);
-            })?;
-            Ok(None)
-        })
-        .await
-    }
-
-    /// The key of an order that asks for what we ask for.
-    async fn key_of(&self, known: &journal::Order) -> anyhow::Result<Option<Key>> {
-        if known.asked != self.asked || known.directory != self.issuer.acme.directory {
-            return Ok(None);
-        }
-        let (name, version) = (self.certificate.name.clone(), known.version);
-        on_disk(&self.issuer.store, move |store| store.version_key(&name, version)).await
-    }
-
-    /// A new order: while the CA makes it, the key is made and put on the disk.
-    async fn begin(&self, mut session: Session) -> Result<UnderWay, Failure> {
-        let (key, order) =
-            tokio::join!(self.new_key(), self.issuer.unless_stopped(self.new_order(&mut session)));
-        let (version, key) = key?;
-        let order = match order {
-            Ok(order) => order,
-            Err(failure) => return Err(self.give_up(version, failure).await),
-        };
-        let name = self.certificate.name.clone();
-        let under_way = journal::Order {
-            url: order.url().to_owned(),
-            directory: self.issuer.acme.directory.clone(),
-            asked: self.asked.to_owned(),
-            version,
-        };
-        on_disk(&self.issuer.store, move |store| {
-            store.update_lineage(&name, |memory| memory.order = Some(under_way))
-        })
-        .await?;
-        Ok(UnderWay { session, order, version, key })
-    }
-
-    /// A key in a version of its own, or the live one's again.
-    async fn new_key(&self) -> anyhow::Result<(u32, Key)> {
-        let Certificate { name, key_type, reuse_key, .. } = self.certificate;
-        let (name, kind, reuse) = (name.clone(), *key_type, *reuse_key);
-        on_disk(&self.issuer.store, move |store| {
-            let live = if reuse { store.live(&name)? } else { None };
-            // Whoever revokes may fear for the key.
-            let revoked = store.lineage(&name)?.revoked;
-            let live = live.filter(|cert| !revoked.contains(&cert.leaf().fingerprint));
-            let kept = live.map(|cert| cert.key().clone()).filter(|key| key::is_of(kind, key));
-            let key = kept.map_or_else(|| key::generate(kind), Ok)?;
-            Ok((store.begin_version(&name, &key)?, key))
-        })
-        .await
-    }
-
-    /// Asks for a new order; where the CA does not know our account, once more with a new one.
-    async fn new_order(&self, session: &mut Session) -> Result<instant_acme::Order, Failure> {
-        let names: Vec<_> = self.certificate.domains.iter().cloned().map(Identifier::Dns).collect();
-        let mut wish = NewOrder::new(&names);
-        if let Some(profile) = super::profile(&self.issuer.acme, self.certificate) {
-            check_profile(profile, session)?;
-            wish = wish.profile(profile);
-        }
-        let first = patient(async || session.account.new_order(&wish).await).await;
-        match first {
-            Err(error) if kind_of(&error) == Some("accountDoesNotExist") => {}
-            done => return done.map_err(|error| session.failure("the order", error)),
-        }
-        *session = self.issuer.session_anew(session).await?;
-        let again = patient(async || session.account.new_order(&wish).await).await;
-        again.map_err(|error| session.failure("the order", error))
-    }
-
-    /// An earlier run's order is of no use: what it put goes too.
-    async fn abandon(&self, known: &journal::Order) -> anyhow::Result<()> {
-        self.tidy(known).await?;
-        self.forget(known.version).await
-    }
-
-    /// Takes away what an earlier run put for an order that needs no proof any more.
-    async fn tidy(&self, known: &journal::Order) -> anyhow::Result<()> {
-        let prover = &self.issuer.prover;
-        for left in prover.abandon(&self.certificate.name, &known.url).await? {
-            self.say(&left);
-        }
-        Ok(())
-    }
-
-    /// The order leads nowhere, for this reason: it and its key go. A disk that refuses hides no word of the CA.
-    pub(super) async fn give_up(&self, version: u32, failure: Failure) -> Failure {
-        match self.forget(version).await {
-            Ok(()) => failure,
-            Err(disk) => failure.beside(&format!("its order cannot be forgotten: {disk:#}")),
-        }
-    }
-
-    /// It and its key go.
-    async fn forget(&self, version: u32) -> anyhow::Result<()> {
-        let name = self.certificate.name.clone();
-        on_disk(&self.issuer.store, move |store| {
-            store.update_lineage(&name, |memory| memory.order = None)?;
-            store.drop_version(&name, version)
-        })
-        .await
     }
 }
 
@@ -402,17 +254,6 @@ impl UnderWay {
         Failure { not_before: self.session.line.heard().retry_at, ..Failure::of_ca(error) }
     }
 
-    async fn download(&mut self) -> Result<String, Failure> {
-        let Self { order, session, .. } = self;
-        let chain = patient(async || order.certificate().await).await;
-        let chain = chain.map_err(|error| Failure {
-            counted: false,
-            ..session.failure("to hand out the certificate", error)
-        })?;
-        let nothing = || anyhow!("the CA calls the order valid and has no certificate for it");
-        chain.ok_or_else(|| Failure::of_ca(nothing()))
-    }
-
     /// What the CA says of each name that it did not accept.
     async fn reasons(&mut self) -> Vec<Reason> {
         let mut reasons = Vec::new();
@@ -448,31 +289,6 @@ async fn open_proofs(
         proofs.push((name, challenge.map(|found| found.key_authorization().dns_value())));
     }
     Ok(proofs)
-}
-
-/// The CA knows the order no more, or not as ours. What may pass is no such answer.
-fn is_unknown(error: &Error, status: u16) -> bool {
-    match kind_of(error) {
-        Some(kind) => !matches!(kind, "rateLimited" | "serverInternal" | "badNonce"),
-        None => matches!(status, 404 | 410),
-    }
-}
-
-fn check_profile(profile: &str, session: &Session) -> anyhow::Result<()> {
-    let offered = &session.line.ca().meta().profiles;
-    if offered.contains_key(profile) {
-        return Ok(());
-    }
-    if offered.is_empty() {
-        bail!(
-            "the CA offers no profiles\nhelp: take `profile = \"{profile}\"` out of the configuration"
-        );
-    }
-    let names: Vec<_> = offered.keys().map(String::as_str).collect();
-    bail!(
-        "the CA offers no profile `{profile}`\nhelp: set `profile` to one of: {}",
-        names.join(", ")
-    )
 }
 
 /// An order has four states before its end; each is left once, and a CA may surprise us once or twice.

@@ -34,7 +34,7 @@ pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let error = anyhow::anyhow!(
         "the CA refused {doing}: {}\nhelp: {}",
         said(&problem),
-        call_help(kind(&problem))
+        paused(&problem).unwrap_or_else(|| call_help(kind(&problem)).to_owned())
     );
     let (counted, side) = (is_counted(kind(&problem)), side(kind(&problem)));
     Failure { counted, not_before, side, ..Failure::free(error) }
@@ -104,6 +104,20 @@ fn side(kind: &str) -> Side {
     }
 }
 
+/// A CA that has paused a name after many failures gives the link by which its owner ends that (Boulder's
+/// self-service). It is longer than what is shown of a text, and of no use when it is cut.
+fn paused(problem: &Problem) -> Option<String> {
+    let detail = problem.detail.as_deref().filter(|_| kind(problem) == "rateLimited")?;
+    let links = detail.split_whitespace().filter(|word| word.starts_with("https://"));
+    let is_plain = |link: &&str| {
+        link.len() <= LONGEST_LINK && link.bytes().all(|letter| letter.is_ascii_graphic())
+    };
+    let link = links.filter(|link| link.contains("unpause")).find(is_plain)?;
+    Some(format!(
+        "the CA has paused these names after too many failures: see why they fail, then open {link} and try again by hand"
+    ))
+}
+
 /// The same word about an account or an order means something else than about a proof.
 fn call_help(kind: &str) -> &'static str {
     match kind {
@@ -141,6 +155,9 @@ fn help(kind: &str) -> &'static str {
     }
 }
 
+/// Boulder's holds up to 255 bytes of names in a signed token; ten times as much is no link.
+const LONGEST_LINK: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -166,7 +183,8 @@ mod tests {
         wanted: (bool, Option<Timestamp>),
         parts: &[&str],
     ) {
-        let got = failure("the order", error, Heard { status, retry_at: LATER });
+        let got =
+            failure("the order", error, Heard { status, retry_at: LATER, ..Heard::default() });
         assert_eq!((got.counted, got.not_before), wanted, "{row}");
         let text = format!("{:#}", got.error);
         assert!(parts.iter().all(|part| text.contains(part)), "{row}: {text}");
@@ -206,7 +224,7 @@ mod tests {
     #[test]
     fn whose_a_refusal_is() {
         let check = |kind: &str, wanted: Side| {
-            let heard = Heard { status: 400, retry_at: None };
+            let heard = Heard { status: 400, ..Heard::default() };
             assert_eq!(failure("it", Error::Api(problem(kind)), heard).side, wanted, "{kind}");
         };
         check("rateLimited", Side::Ca);

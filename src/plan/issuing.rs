@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Unusable, renew_at};
+use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Unusable, renewal};
 use crate::cert::Leaf;
 use crate::journal::{Failures, Turn};
 
@@ -68,8 +68,7 @@ fn reason(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) 
     if seen.memory.order.as_ref().is_some_and(|order| is_wish(seen, &order.asked)) {
         return Some("an order of an earlier run is under way".to_owned());
     }
-    (renew_at(leaf) <= now)
-        .then(|| format!("due since {}; it ends at {}", renew_at(leaf), leaf.not_after))
+    renewal::due(seen, leaf, now)
 }
 
 /// Is something else asked for than what the Cert was asked for? Where that is not remembered, its names must do. A CA

@@ -32,6 +32,7 @@ fn leaf(number: u8, left: i64) -> Leaf {
         not_after,
         issuer: "R3".to_owned(),
         self_issued: false,
+        renewal_id: Some(format!("aki.{number}")),
     }
 }
 
@@ -118,6 +119,7 @@ impl World {
             order: self.order.then(|| crate::journal::Order {
                 url: "https://ca.test/order/1".to_owned(),
                 directory: "https://ca.test/dir".to_owned(),
+                account: "https://ca.test/account/1".to_owned(),
                 asked: "what is asked".to_owned(),
                 version: 2,
             }),
@@ -135,6 +137,7 @@ impl World {
             }),
             tried: self.tried,
             pinned: BTreeMap::new(),
+            tick: None,
         };
         let served = self.served.clone().unwrap_or(Served::Off);
         let memory = TargetMemory { taken: self.taken.clone(), ..TargetMemory::default() };

@@ -14,6 +14,16 @@ use crate::plan::Kind;
 struct Plan {
     schema: u32,
     steps: Vec<Step>,
+    certificates: Vec<Renews>,
+}
+
+/// When a certificate that we issue is renewed, and why then.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "a shape, never a value")]
+struct Renews {
+    name: String,
+    renew_at: String,
+    renew_reason: String,
 }
 
 #[derive(JsonSchema)]

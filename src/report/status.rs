@@ -40,6 +40,9 @@ pub struct StatusCertificate {
     pub renew_at: Option<Timestamp>,
     /// Why then.
     pub renew_reason: String,
+    /// The page by which the CA explains it.
+    #[serde(skip)]
+    pub explanation: Option<String>,
     /// Failures in a row.
     pub failures: u32,
     /// The last one.
@@ -147,7 +150,10 @@ fn note(certificate: &StatusCertificate) -> String {
             format!("{} failures in a row: {error}", certificate.failures)
         }
         (Some(error), _) => error.clone(),
-        (None, Some(at)) => format!("renews {}", day(at)),
+        (None, Some(at)) => match &certificate.explanation {
+            Some(page) => format!("renews {}, see {page}", day(at)),
+            None => format!("renews {}", day(at)),
+        },
         (None, None) => certificate.renew_reason.clone(),
     }
 }

@@ -5,12 +5,11 @@ use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
 
-use super::{Run, read_roots};
+use super::Run;
 use crate::aliyun::Account;
 use crate::challenge::{Prover, on_disk};
 use crate::config::{Acme, Certificate, Provider};
 use crate::dns::Accesses;
-use crate::http::Http;
 use crate::issue::{Failure, Issuer, Side};
 use crate::journal::{LineageMemory, Turn};
 use crate::look::OnDisk;
@@ -140,7 +139,9 @@ impl Run {
         certificate: &Certificate,
         turn: Turn,
     ) -> Result<(), Failure> {
-        self.issuer(acme)?.issue(certificate, turn).await.map(drop)
+        let cert = self.issuer(acme)?.issue(certificate, turn).await?;
+        self.tell_chain(acme, &certificate.name, &cert);
+        Ok(())
     }
 
     /// Does the fallback's turn come after this failure of the first?
@@ -196,7 +197,7 @@ impl Run {
         }
         let prover = self.prover()?;
         let store = self.store.clone().context("there is no store to issue into")?;
-        let http = self.ca_http(acme)?;
+        let http = self.acme_http(acme)?;
         let issuer = Issuer::new(&self.config, acme, http, prover, store, self.ground.clone());
         let issuer = Rc::new(issuer);
         self.issuers.borrow_mut().insert(acme.name.clone(), Rc::clone(&issuer));
@@ -211,19 +212,6 @@ impl Run {
             Rc::new(Prover::new(accesses, store, self.ground.clone()))
         };
         Ok(Rc::clone(self.prover.get_or_init(open)))
-    }
-
-    /// The client for a CA, which trusts its `ca_file` too.
-    ///
-    /// # Errors
-    /// That file cannot be read.
-    pub fn ca_http(&self, acme: &Acme) -> anyhow::Result<Http> {
-        Ok(match &acme.ca_file {
-            Some(file) => {
-                Http::trusting(read_roots(file, &format!("`ca_file` of {}", acme.section()))?)
-            }
-            None => self.http.clone(),
-        })
     }
 
     /// The accounts of the DNS accesses. One that cannot be opened says so when it is used.

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -133,12 +133,22 @@ impl Store {
         Ok(self.entry::<Renew>(&self.root.join(RENEW))?.map(|renew| renew.at))
     }
 
+    /// How far apart the last two runs of `renew` were; none: there were no two.
+    ///
+    /// # Errors
+    /// As [`Store::lineage`].
+    pub fn renew_interval(&self) -> anyhow::Result<Option<SignedDuration>> {
+        let noted = self.entry::<Renew>(&self.root.join(RENEW))?;
+        Ok(noted.and_then(|renew| Some(renew.at.duration_since(renew.before?))))
+    }
+
     /// Notes that `renew` ran. Also clears away what killed runs left.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn note_renew(&self, at: Timestamp) -> anyhow::Result<()> {
-        self.put_entry(&self.root.join(RENEW), &Renew { at })?;
+        let before = self.last_renew().ok().flatten();
+        self.put_entry(&self.root.join(RENEW), &Renew { at, before })?;
         let oldest = at.as_second() - LEFTOVER_AGE;
         for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS, ALIYUN]
         {
@@ -248,6 +258,9 @@ impl Store {
 #[derive(Serialize, Deserialize)]
 struct Renew {
     at: Timestamp,
+    /// The run before.
+    #[serde(default)]
+    before: Option<Timestamp>,
 }
 
 const LINEAGES: &str = "journal/lineages";

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::house::Ended;
 
+/// A world, and a store beside a config that knows it.
 pub(crate) struct Town {
     pub(crate) world: World,
     pub(crate) folder: TempDir,
@@ -133,11 +134,11 @@ fn from_nothing_to_in_step() {
     check("every third nonce is refused", |seed| ca_rules(seed, |rules| rules.nonce_refusals = 33));
 }
 
-fn ca_rules(seed: &mut Seed, change: impl FnOnce(&mut certferry_sandbox::ca::Rules)) {
+pub(crate) fn ca_rules(seed: &mut Seed, change: impl FnOnce(&mut certferry_sandbox::ca::Rules)) {
     seed.ca = seed.ca.clone().rules(change);
 }
 
-fn certificate_more(seed: &mut Seed, more: &str) {
+pub(crate) fn certificate_more(seed: &mut Seed, more: &str) {
     more.clone_into(&mut seed.certificates[0].more);
 }
 
@@ -312,20 +313,23 @@ fn with_a_wrong_clock_uploads_go_on() {
 
 #[test]
 fn the_cas_limits_are_sacred() {
-    let town = Town::new(|_| {});
-    town.world.ca.fault(
-        Fault::at("newOrder").times(1).before().answer("rateLimited", 429).retry_after(7_200_000),
-    );
-    let ended = town.run("renew");
-    assert!(ended.code == 1 && ended.stderr.contains("rateLimited"), "{}", ended.all());
-    let asked = town.world.ca.calls("newOrder").len();
-    for args in ["renew", "renew example.test", "renew example.test --force"] {
-        let ended = town.run(args);
-        assert!(ended.code == 1 && ended.stdout.contains("not before"), "{args}: {}", ended.all());
+    for (code, status) in [("rateLimited", 429), ("serverInternal", 503)] {
+        let town = Town::new(|_| {});
+        town.world.ca.fault(
+            Fault::at("newOrder").times(1).before().answer(code, status).retry_after(7_200_000),
+        );
+        let ended = town.run("renew");
+        assert!(ended.code == 1 && ended.stderr.contains(code), "{}", ended.all());
+        let asked = town.world.ca.calls("newOrder").len();
+        for args in ["renew", "renew example.test", "renew example.test --force"] {
+            let ended = town.run(args);
+            let waits = ended.code == 1 && ended.stdout.contains("not before");
+            assert!(waits, "{code}: {args}: {}", ended.all());
+        }
+        assert_eq!(town.world.ca.calls("newOrder").len(), asked, "{code}: asked before its time");
+        let planned = town.run("plan --json").json();
+        assert_eq!(planned["steps"][0]["kind"], "wait", "{code}: {planned:#}");
     }
-    assert_eq!(town.world.ca.calls("newOrder").len(), asked, "asked before its time");
-    let planned = town.run("plan --json").json();
-    assert_eq!(planned["steps"][0]["kind"], "wait", "{planned:#}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod account;
+mod ari;
 mod bad_input;
 mod calls;
 mod checks;

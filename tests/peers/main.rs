@@ -15,6 +15,7 @@
 )]
 
 mod account;
+mod ari;
 mod certbot;
 mod clients;
 mod crowd;

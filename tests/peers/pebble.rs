@@ -32,11 +32,13 @@ pub(crate) struct Tricks {
     pub(crate) eab: Option<(&'static str, &'static str)>,
     /// It offers the profiles `classic` (90 days) and `shortlived` (6 days), if it knows profiles at all.
     pub(crate) profiles: bool,
+    /// So many other chains are on offer, each to a root of its own.
+    pub(crate) alternates: usize,
 }
 
 impl Tricks {
     /// certbot tries a refused nonce again only once: no test of ours shall fail by that.
-    pub(crate) const NONE: Self = Self { bad_nonces: 0, eab: None, profiles: false };
+    pub(crate) const NONE: Self = Self { bad_nonces: 0, eab: None, profiles: false, alternates: 0 };
     /// Enough bad nonces that every run of some fifteen requests meets two.
     pub(crate) const SOME: Self = Self { bad_nonces: 15, ..Self::NONE };
 }
@@ -47,9 +49,10 @@ pub(crate) struct Pebble {
     pub(crate) directory: String,
     /// The root of its own HTTPS.
     pub(crate) tls_root: PathBuf,
-    /// The root of what it issues.
+    /// The roots of what it issues, the default chain's first.
     pub(crate) root: PathBuf,
-    roots: String,
+    management: String,
+    chains: usize,
     program: Option<Program>,
     launch: Box<dyn Fn() -> Program>,
 }
@@ -61,6 +64,11 @@ pub(crate) fn over_both(test: impl Fn(&Flavour)) {
         println!("--- {}", flavour.name);
         test(&flavour);
     }
+}
+
+/// Runs a test with the Pebble that knows ARI.
+pub(crate) fn over_newest(test: impl Fn(&Flavour)) {
+    newest().iter().for_each(test);
 }
 
 fn debian() -> Option<Flavour> {
@@ -100,13 +108,16 @@ impl Pebble {
             let mut command = Command::new(&program);
             command.arg("-config").arg(&config).args(["-dnsserver", &dns.to_string()]);
             command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+            command.env("PEBBLE_ALTERNATE_ROOTS", tricks.alternates.to_string());
             command.env("PEBBLE_WFE_NONCEREJECT", tricks.bad_nonces.to_string());
             Program::start(command, &folder, "pebble").listens(&[acme, management])
         };
         let directory = format!("https://localhost:{}/dir", acme.port());
-        let roots = format!("https://localhost:{}/roots/0", management.port());
+        let management = format!("https://localhost:{}", management.port());
         let program = Some(launch());
-        let pebble = Self { directory, tls_root, root, roots, program, launch: Box::new(launch) };
+        let chains = 1 + tricks.alternates;
+        let launch = Box::new(launch);
+        let pebble = Self { directory, tls_root, root, management, chains, program, launch };
         pebble.keep_root();
         pebble
     }
@@ -131,14 +142,33 @@ impl Pebble {
             .is_object()
     }
 
+    /// The root of a chain in PEM; the default's is the first.
+    pub(crate) fn root_of(&self, chain: usize) -> Vec<u8> {
+        self.fetch(&format!("{}/roots/{chain}", self.management))
+    }
+
+    /// Has it answer this when it is asked about the renewal of a certificate (ARI).
+    pub(crate) fn set_renewal(&self, certificate_pem: &str, answer: &str) {
+        let url = format!("{}/set-renewal-info/", self.management).parse().unwrap();
+        let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+        let wish = json!({ "Certificate": certificate_pem, "ARIResponse": answer });
+        *request.body_mut() = Some(wish.to_string().into());
+        self.send(request);
+    }
+
     fn keep_root(&self) {
-        fs::write(&self.root, self.fetch(&self.roots)).unwrap();
+        let roots: Vec<u8> = (0..self.chains).flat_map(|chain| self.root_of(chain)).collect();
+        fs::write(&self.root, roots).unwrap();
     }
 
     fn fetch(&self, url: &str) -> Vec<u8> {
+        self.send(reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap()))
+    }
+
+    fn send(&self, request: reqwest::Request) -> Vec<u8> {
+        let url = request.url().clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let http = certferry::http::Http::trusting(fs::read(&self.tls_root).unwrap());
-        let request = reqwest::Request::new(reqwest::Method::GET, url.parse().unwrap());
         // A server on this machine has answered by then, or has none.
         let answer = runtime.block_on(http.send(request, Duration::from_secs(10))).unwrap();
         assert_eq!(answer.status, 200, "{url}");

@@ -46,7 +46,7 @@ pub(super) fn of<'a>(run: &'a Run, one: &'a Certificate) -> impl Iterator<Item =
 
 async fn ask_one(run: &Run, acme: &Acme) -> Authority {
     let url = &acme.directory;
-    let asked = patient(async { issue::introduction(&run.ca_http(acme)?, url).await }).await;
+    let asked = patient(async { issue::introduction(&run.acme_http(acme)?, url).await }).await;
     let (account, account_check) = account(run, acme, asked.as_ref().ok());
     let said = match asked {
         Ok(said) => said,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::pins::{kept, pin};
 use super::*;
+use crate::journal::{Ari, Window};
 
 const NAMES: [&str; 4] = ["t0.com", "t1.com", "t2.com", "t3.com"];
 
@@ -52,8 +53,9 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
         proptest::option::of(-5_i64..50),
         proptest::collection::vec((0_u8..6, -5_i64..50, proptest::option::of(0_usize..4)), 0..3),
         proptest::collection::vec(0_u8..6, 0..4),
+        proptest::option::of((0_u8..6, -3_i64..3, 0_u32..5)),
     )
-        .prop_map(|(cert, succession, wait, pins, on_disk)| LineageSeen {
+        .prop_map(|(cert, succession, wait, pins, on_disk, ari)| LineageSeen {
             leaf: cert.map(|(number, left)| leaf(number, left)),
             memory: LineageMemory {
                 succession: succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
@@ -62,11 +64,19 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
                     .into_iter()
                     .map(|(n, left, on)| pin((n, left, on.map(|at| NAMES[at]))))
                     .collect(),
+                ari: ari.map(|(number, start, hurries)| wish(number, start, hurries)),
                 ..LineageMemory::default()
             },
             pinned: on_disk.into_iter().map(kept).collect(),
             ..LineageSeen::default()
         })
+}
+
+/// The CA wants the Cert number `number` renewed within two days from `start` days from now on.
+fn wish(number: u8, start: i64, hurries: u32) -> Ari {
+    let [start, instant, end] = [0, 1, 2].map(|more| days(at(NOW), start + more));
+    let window = Some(Window { start, end, instant, explanation: None });
+    Ari { window, hurries, ..Ari::new(&format!("aki.{number}"), None, at(NOW)) }
 }
 
 fn any_taken() -> impl Strategy<Value = Option<Taken>> {
@@ -101,7 +111,8 @@ proptest! {
         let now = at(NOW);
         let first = plan(&owned, &seen, &Asked::default(), now);
         for step in first.steps.iter().filter(|step| step.kind == Kind::Issue) {
-            let due = seen.lineages[&step.certificate].leaf.as_ref().is_none_or(|leaf| renew_at(leaf) <= now);
+            let next_run = now.checked_add(SignedDuration::from_hours(1)).unwrap();
+            let due = renewal(&seen.lineages[&step.certificate]).is_none_or(|renewal| renewal.at < next_run);
             prop_assert!(due, "issued though not due: {step:?}");
         }
         carry_out(&first, &mut seen, now);

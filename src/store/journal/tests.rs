@@ -16,6 +16,7 @@ fn order(version: u32) -> Order {
     Order {
         url: "https://ca/o".into(),
         directory: "https://ca/".into(),
+        account: String::new(),
         asked: "a".into(),
         version,
     }
@@ -198,4 +199,18 @@ fn renew_is_noted_and_clears_old_leftovers() {
         store.note_renew(at).unwrap();
         assert_eq!((store.last_renew().unwrap(), leftover.exists()), (Some(at), there));
     }
+}
+
+#[test]
+fn how_far_apart_runs_are_is_known_after_two() {
+    let (_top, store) = store();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let check = |row: &str, second: i64, wanted: Option<i64>| {
+        store.note_renew(at(second)).unwrap();
+        let interval = store.renew_interval().unwrap().map(|interval| interval.as_secs());
+        assert_eq!(interval, wanted, "{row}");
+    };
+    check("the first", 1_700_000_000, None);
+    check("the second", 1_700_003_600, Some(3600));
+    check("a later one", 1_700_003_610, Some(10));
 }

@@ -34,6 +34,7 @@ fn order(version: u32) -> Order {
     Order {
         url: "https://ca/o".into(),
         directory: "https://ca/".into(),
+        account: String::new(),
         asked: "a".into(),
         version,
     }

@@ -155,11 +155,30 @@ impl Ca {
     /// # Panics
     /// When there is no certificate of this serial number (lower hex).
     pub fn set_window(&self, serial: &str, window: Window) {
+        self.change(serial, |certificate| certificate.window = Some(window));
+    }
+
+    /// Revokes a certificate, for a reason that its owner did not give.
+    ///
+    /// # Panics
+    /// When there is no certificate of this serial number (lower hex).
+    pub fn revoke(&self, serial: &str) {
+        self.change(serial, |certificate| certificate.revoked = Some(4));
+    }
+
+    /// Says of a certificate that another one has replaced it already.
+    ///
+    /// # Panics
+    /// When there is no certificate of this serial number (lower hex).
+    pub fn call_replaced(&self, serial: &str) {
+        self.change(serial, |certificate| certificate.replaced = true);
+    }
+
+    fn change(&self, serial: &str, change: impl FnOnce(&mut state::CertificateState)) {
         let mut state = self.shared.state();
         let mut all = state.certificates.iter_mut();
         let found = all.find(|one| state::hex(&one.issued.serial) == serial);
-        let found = found.unwrap_or_else(|| panic!("the CA has no certificate {serial:?}"));
-        found.window = Some(window);
+        change(found.unwrap_or_else(|| panic!("the CA has no certificate {serial:?}")));
     }
 
     /// Blocks the key of a certificate in PEM: no CSR may have it any more.

@@ -64,8 +64,11 @@ pub(crate) fn inform(state: &mut State, id: &str) -> Result<Done, Problem> {
     if let Some(page) = &state.rules.explanation {
         document["explanationURL"] = json!(page);
     }
-    let wait = state.rules.renewal_retry_after;
-    Ok(Done::json(200, &document).header("retry-after", state.retry_after(wait)))
+    let done = Done::json(200, &document);
+    Ok(match state.rules.renewal_retry_after {
+        Some(wait) => done.header("retry-after", state.retry_after(wait)),
+        None => done,
+    })
 }
 
 /// Checks the `replaces` of an order; section 5.

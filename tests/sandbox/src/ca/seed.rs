@@ -101,8 +101,8 @@ pub struct Rules {
     pub echo_replaces: bool,
     /// When certificates shall be renewed, those with a window of their own left out.
     pub window: Window,
-    /// `Retry-After` of renewal information, in seconds.
-    pub renewal_retry_after: u32,
+    /// `Retry-After` of renewal information, in seconds; none: the header is missing.
+    pub renewal_retry_after: Option<u32>,
     /// The page that explains a window.
     pub explanation: Option<String>,
     /// Alternate chains are on offer.
@@ -145,7 +145,7 @@ impl Default for Rules {
             echo_replaces: true,
             window: Window::Usual,
             // What Let's Encrypt and Pebble send.
-            renewal_retry_after: 6 * 3600,
+            renewal_retry_after: Some(6 * 3600),
             explanation: None,
             alternates: true,
         }

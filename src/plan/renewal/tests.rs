@@ -1,0 +1,133 @@
+//! When a Cert is renewed, as a table: what the CA said, and what comes of it now.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use super::*;
+use crate::cert::Fingerprint;
+use crate::journal::LineageMemory;
+
+/// Of 90 days; a third of its life is left from 2026-03-02 on.
+const LIFE: [&str; 2] = ["2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z"];
+const LINK: &str = "https://ca.test/why";
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-{text}Z").parse().unwrap()
+}
+
+/// A Cert, and a CA that wants it renewed from one to another time; an instant was drawn.
+fn seen(window: Option<[&str; 3]>) -> LineageSeen {
+    let leaf = Leaf {
+        fingerprint: Fingerprint::of(&[1]),
+        names: vec!["example.com".to_owned()],
+        not_before: LIFE[0].parse().unwrap(),
+        not_after: LIFE[1].parse().unwrap(),
+        issuer: "R3".to_owned(),
+        self_issued: false,
+        renewal_id: Some("aki.1".to_owned()),
+    };
+    let window = window.map(|[start, end, instant]| Window {
+        start: at(start),
+        end: at(end),
+        instant: at(instant),
+        explanation: Some(LINK.to_owned()),
+    });
+    let ari = Ari { window, ..Ari::new("aki.1", None, at("01-01T00:00:00")) };
+    let memory = LineageMemory { ari: Some(ari), ..LineageMemory::default() };
+    LineageSeen { leaf: Some(leaf), memory, ..LineageSeen::default() }
+}
+
+fn check_due(row: &str, seen: &LineageSeen, now: &str, wanted: bool) {
+    let due = due(seen, seen.leaf.as_ref().unwrap(), at(now));
+    assert_eq!(due.is_some(), wanted, "{row}: {due:?}");
+}
+
+fn check_at(row: &str, seen: &LineageSeen, wanted: &str, says: &[&str]) {
+    let Renewal { at: got, reason, .. } = renewal(seen).unwrap();
+    assert_eq!(got, at(wanted), "{row}: {reason}");
+    assert!(says.iter().all(|word| reason.contains(word)), "{row}: {reason}");
+}
+
+const WIDE: [&str; 3] = ["02-01T00:00:00", "02-03T00:00:00", "02-02T00:00:00"];
+
+#[test]
+fn by_the_cas_word() {
+    check_due("long before", &seen(Some(WIDE)), "01-15T00:00:00", false);
+    check_due("within, before the instant", &seen(Some(WIDE)), "02-01T12:00:00", false);
+    check_due("the instant", &seen(Some(WIDE)), "02-02T00:00:00", true);
+    check_due("past the window", &seen(Some(WIDE)), "02-20T00:00:00", true);
+    check_due("before the next run", &seen(Some(WIDE)), "02-01T23:00:01", true);
+    check_due("at the next run", &seen(Some(WIDE)), "02-01T23:00:00", false);
+    let passed = ["01-01T00:00:00", "01-01T00:30:00", "01-01T00:10:00"];
+    check_due("an incident", &seen(Some(passed)), "01-01T01:00:00", true);
+    let early = ["02-01T00:00:00", "02-03T00:00:00", "02-01T00:10:00"];
+    check_due("early, open at the next run", &seen(Some(early)), "01-31T23:30:00", false);
+    check_due("early, within by now", &seen(Some(early)), "02-01T00:01:00", true);
+    let narrow = ["02-01T00:00:00", "02-01T00:20:00", "02-01T00:10:00"];
+    check_due("early, closed at the next run", &seen(Some(narrow)), "01-31T23:30:00", true);
+    check_due("narrow and far", &seen(Some(narrow)), "01-31T22:30:00", false);
+}
+
+#[test]
+fn the_next_run_may_be_a_day_away() {
+    let daily = |window| LineageSeen { tick: Some(DAY), ..seen(Some(window)) };
+    check_due("the instant is before it", &daily(WIDE), "02-01T12:00:00", true);
+    check_due("early, open at it", &daily(WIDE), "01-31T12:00:00", false);
+    check_due("early, open at it, a minute", &daily(WIDE), "01-31T23:59:00", false);
+    let short = ["02-01T00:00:00", "02-01T03:00:00", "02-01T02:00:00"];
+    check_due("shut again by then", &daily(short), "01-31T06:00:00", true);
+    check_due("not even near", &daily(short), "01-30T06:00:00", false);
+}
+
+#[test]
+fn without_its_word() {
+    check_due("two thirds are over", &seen(None), "03-02T00:00:00", true);
+    check_due("not yet", &seen(None), "03-01T00:00:00", false);
+    let mut never = seen(None);
+    never.memory.ari = None;
+    check_due("never asked", &never, "03-02T00:00:00", true);
+    let mut of_another = seen(Some(["01-01T00:00:00", "01-01T01:00:00", "01-01T00:00:00"]));
+    of_another.memory.ari.as_mut().unwrap().id = "aki.0".to_owned();
+    check_due("of the Cert before", &of_another, "01-15T00:00:00", false);
+    let mut no_id = of_another.clone();
+    no_id.leaf.as_mut().unwrap().renewal_id = None;
+    check_due("without an id", &no_id, "01-15T00:00:00", false);
+    check_at("a third", &seen(None), "03-02T00:00:00", &["a third of its life"]);
+}
+
+#[test]
+fn it_is_told_when_and_why() {
+    let says = ["between 2026-02-01T00:00:00Z and 2026-02-03T00:00:00Z", LINK];
+    check_at("by the CA", &seen(Some(WIDE)), "02-02T00:00:00", &says);
+    let late = ["03-30T00:00:00", "03-31T00:00:00", "03-30T12:00:00"];
+    check_at("too late", &seen(Some(late)), "03-17T00:00:00", &["too near to its end"]);
+    check_due("too late", &seen(Some(late)), "03-17T00:00:00", true);
+    let beyond = ["05-01T00:00:00", "05-02T00:00:00", "05-01T12:00:00"];
+    check_at("after its end", &seen(Some(beyond)), "03-17T00:00:00", &["too near to its end"]);
+}
+
+#[test]
+fn a_ca_that_is_never_content_gets_one_a_day() {
+    let passed = ["01-01T00:00:00", "01-01T00:30:00", "01-01T00:10:00"];
+    let mut seen = seen(Some(passed));
+    for (hurries, wanted) in [(0, true), (2, true), (3, false), (40, false)] {
+        seen.memory.ari.as_mut().unwrap().hurries = hurries;
+        check_due(&format!("{hurries} before it"), &seen, "01-01T01:00:00", wanted);
+        check_due(&format!("{hurries} before it, a day later"), &seen, "01-02T00:00:00", true);
+    }
+    check_at("told", &seen, "01-02T00:00:00", &["once a day is enough"]);
+}
+
+#[test]
+fn hurries_are_counted() {
+    let born = at("01-01T00:00:00");
+    let first =
+        Ari { window: seen(Some(WIDE)).memory.ari.unwrap().window, ..Ari::new("a", None, born) };
+    let next = |before: &Ari, now: &str| Ari::new("b", Some(before), at(now)).hurries;
+    assert_eq!(next(&first, "01-01T10:00:00"), 0, "its time had not come");
+    let mut hurried = first.clone();
+    hurried.window.as_mut().unwrap().instant = at("01-01T01:00:00");
+    assert_eq!(next(&hurried, "01-01T10:00:00"), 1, "young and wanted");
+    hurried.hurries = 5;
+    assert_eq!(next(&hurried, "01-02T01:00:00"), 6, "a day's wait is young too");
+    assert_eq!(next(&hurried, "01-04T00:00:00"), 0, "old enough");
+    assert_eq!(Ari::new("b", None, born).hurries, 0, "none before");
+}
