@@ -2,6 +2,7 @@
 
 mod account;
 mod acme;
+mod answer;
 mod begin;
 mod chain;
 mod jws;
