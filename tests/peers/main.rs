@@ -14,6 +14,7 @@
     reason = "tests"
 )]
 
+mod a2c;
 mod account;
 mod certbot;
 mod clients;

@@ -10,6 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use serde_json::json;
 
 use super::program::{Program, find, free, home, need};
+use super::world::Ca;
 
 /// A name that every Pebble of ours refuses.
 pub(crate) const BLOCKED: &str = "blocked.test";
@@ -43,12 +44,9 @@ impl Tricks {
 
 /// A running Pebble.
 pub(crate) struct Pebble {
-    /// Its ACME directory.
-    pub(crate) directory: String,
-    /// The root of its own HTTPS.
-    pub(crate) tls_root: PathBuf,
-    /// The root of what it issues.
-    pub(crate) root: PathBuf,
+    directory: String,
+    tls_root: PathBuf,
+    root: PathBuf,
     roots: String,
     program: Option<Program>,
     launch: Box<dyn Fn() -> Program>,
@@ -111,12 +109,6 @@ impl Pebble {
         pebble
     }
 
-    /// How many orders it has made since it started, by its own log.
-    pub(crate) fn orders(&self) -> usize {
-        let said = self.program.as_ref().map(Program::said);
-        said.unwrap_or_default().matches("Added order ").count()
-    }
-
     /// Starts it anew: it knows no account and no order any more, and has another root.
     pub(crate) fn forget(&mut self) {
         drop(self.program.take());
@@ -143,6 +135,25 @@ impl Pebble {
         let answer = runtime.block_on(http.send(request, Duration::from_secs(10))).unwrap();
         assert_eq!(answer.status, 200, "{url}");
         answer.body
+    }
+}
+
+impl Ca for Pebble {
+    fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    fn tls_root(&self) -> &Path {
+        &self.tls_root
+    }
+
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn orders(&self) -> usize {
+        let said = self.program.as_ref().map(Program::said);
+        said.unwrap_or_default().matches("Added order ").count()
     }
 }
 
@@ -175,8 +186,8 @@ fn configuration(
     config
 }
 
-/// A root for Pebble's own HTTPS, and beside it `tls.pem` and `tls.key`; answers the root's file.
-fn tls(folder: &Path) -> PathBuf {
+/// A root for a CA's own HTTPS, and beside it `tls.pem` and `tls.key`; answers the root's file.
+pub(crate) fn tls(folder: &Path) -> PathBuf {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     // Under one name with its root, a leaf would look self-signed.
