@@ -1,7 +1,7 @@
 //! acme2certifier, a CA in Python: it checks a CSR strictly and offers ARI, but says nothing of an order's `replaces`.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,13 +14,13 @@ use sha1::{Digest as _, Sha1};
 use super::account;
 use super::knot::{Knot, Role, SECRET, Zone};
 use super::pebble::tls;
-use super::program::{Program, free, home, need, need_debian};
+use super::program::{Program, free, home, need, need_debian, port_53};
 use super::renew::{again, forced, from_nothing};
 use super::rfc2136;
 use super::world::{APEX, Ca, World};
 
-/// Where it asks for TXT: it knows addresses only, and no other port; nobody else listens at this one.
-const DNS: &str = "127.0.0.77:53";
+/// Where it asks for TXT, always at port 53; nobody else listens there.
+const DNS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// A running acme2certifier.
 struct A2c {
@@ -90,11 +90,10 @@ fn hierarchy(folder: &Path) -> PathBuf {
 
 /// Its files by names in its own folder.
 fn configuration(address: SocketAddr) -> String {
-    let dns = dns().ip();
     format!(
         r#"[DEFAULT]
 server_name: {address}
-dns_server_list: ["{dns}"]
+dns_server_list: ["{DNS}"]
 [CAhandler]
 handler_module: acme2certifier.cahandlers.openssl_ca_handler
 issuing_ca_key: issuing.key
@@ -113,16 +112,6 @@ retry_after_timeout: 21600
     )
 }
 
-fn dns() -> SocketAddr {
-    DNS.parse().unwrap()
-}
-
-/// The address for its DNS, where this user may listen there.
-fn port_53() -> Option<SocketAddr> {
-    let free = TcpListener::bind(dns()).is_ok() && UdpSocket::bind(dns()).is_ok();
-    need(free.then(dns), "port 53 of 127.0.0.77", "root, and nobody else at that address")
-}
-
 /// The Python that has it.
 fn python() -> Option<PathBuf> {
     let bin = home().join("a2c/bin");
@@ -134,7 +123,7 @@ fn python() -> Option<PathBuf> {
 
 #[test]
 fn issued_renewed_and_revoked() {
-    let (Some(python), Some(address)) = (python(), port_53()) else { return };
+    let (Some(python), Some([address])) = (python(), port_53([DNS])) else { return };
     let (Some(knotd), Some(_)) = (need_debian("knotd", "knot"), need_debian("openssl", "openssl"))
     else {
         return;

@@ -323,7 +323,7 @@ exit 1"#,
 }
 
 /// The flag by which unshare gives a program mounts of its own: root's, or by a user namespace.
-fn mounts() -> Option<&'static str> {
+pub(crate) fn mounts() -> Option<&'static str> {
     let works = |flag: &&str| {
         let mut command = Command::new("unshare");
         command.args([flag, "sh", "-c"]).arg(format!("mount --bind {ROOTS} {ROOTS}"));

@@ -46,7 +46,7 @@ impl Knot {
         algorithm: &str,
         zones: &[Zone<'_>],
     ) -> Self {
-        let name = format!("knot-{}", address.port());
+        let name = format!("knot-{}-{}", address.ip(), address.port());
         let place = folder.join(&name);
         fs::create_dir(&place).unwrap();
         let config = configuration(&place, address, algorithm, zones);
@@ -73,11 +73,12 @@ impl Zone<'_> {
     }
 
     /// Its part of the configuration. A primary's file is written beside.
-    fn describe(&self, place: &Path) -> String {
+    fn describe(&self, place: &Path, address: SocketAddr) -> String {
         let Self { name, role } = self;
         if let Role::Primary { records, .. } = role {
-            let base = "@ 60 SOA ns hostmaster 1 900 300 86400 60\n@ 60 NS ns\nns 60 A 127.0.0.1\n";
-            fs::write(place.join(name), format!("{base}{records}")).unwrap();
+            let base = "@ 60 SOA ns hostmaster 1 900 300 86400 60\n@ 60 NS ns\nns 60 A";
+            let text = format!("{base} {}\n{records}", address.ip());
+            fs::write(place.join(name), text).unwrap();
         }
         let other = self.remote().map(|(what, _)| format!("    {what}: {name}\n"));
         format!(
@@ -95,7 +96,7 @@ fn configuration(place: &Path, address: SocketAddr, algorithm: &str, zones: &[Zo
         Some(format!("  - id: {}\n    address: {}\n    key: acme\n", zone.name, at(address)))
     });
     let remotes: String = remotes.collect();
-    let described: String = zones.iter().map(|zone| zone.describe(place)).collect();
+    let described: String = zones.iter().map(|zone| zone.describe(place, address)).collect();
     format!(
         r#"server:
     rundir: "{place}"

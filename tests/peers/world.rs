@@ -56,6 +56,8 @@ pub(crate) struct World<C = Pebble> {
     names: Option<Names>,
     /// Who is asked for TXT, by certferry and by the CA.
     pub(crate) dns: SocketAddr,
+    /// A program that runs certferry, and its arguments before certferry's own; none: it runs by itself.
+    pub(crate) within: Vec<String>,
     folder: tempfile::TempDir,
 }
 
@@ -106,7 +108,7 @@ impl<C: Ca> World<C> {
         }
         let seed = DOMAINS.iter().fold(seed, |seed, (_, api)| seed.domain(Domain::online(*api)));
         let cloud = Cloud::start(seed.domain(Domain::online(APEX)));
-        let world = Self { cloud, ca, names, dns, folder };
+        let world = Self { cloud, ca, names, dns, within: Vec::new(), folder };
         world.secret("aliyun", "secret-of-the-peers");
         world.configure("");
         world
@@ -175,8 +177,10 @@ dns_endpoint = "{url}"
 
     /// A certferry with this configuration and an environment that holds nothing else.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
-        command.args(args).env_clear();
+        let ours = env!("CARGO_BIN_EXE_certferry").to_owned();
+        let mut words = self.within.iter().chain([&ours]);
+        let mut command = Command::new(words.next().unwrap_or(&ours));
+        command.args(words).args(args).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.folder()).env("CERTFERRY_CONFIG", self.config());
         command

@@ -1,15 +1,17 @@
 //! More than one Knot: a primary and its copy, a delegated zone, an alias into somebody else's zone.
 
-use std::net::SocketAddr;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hickory_proto::rr::{Name, RecordType};
 
+use super::clients::mounts;
 use super::knot::{Knot, Role, SECRET, Zone};
 use super::names::{Names, ask, txt};
 use super::pebble::{Flavour, Tricks, over_both};
-use super::program::{free, need_debian, wait_until};
+use super::program::{free, need_debian, port_53, wait_until};
 use super::renew::{again, from_nothing};
 use super::resolver::Resolver;
 use super::rfc2136::access_to;
@@ -76,10 +78,14 @@ fn away_from_the_apex() {
     });
 }
 
-/// A primary, and a copy that it tells of changes and that hands updates on to it.
-fn pair(knotd: &Path, folder: &Path) -> (Knot, Knot) {
-    let (first, second) = (free(), free());
-    let role = Role::Primary { records: "", notify: Some(second) };
+/// A primary, and a copy that it tells of changes, after a second, and that hands updates on to it.
+fn pair(
+    knotd: &Path,
+    folder: &Path,
+    [first, second]: [SocketAddr; 2],
+    records: &str,
+) -> (Knot, Knot) {
+    let role = Role::Primary { records, notify: Some(second) };
     let primary = Knot::at(first, knotd, folder, ALGORITHM, &[Zone { name: APEX, role }]);
     let zone = Zone { name: APEX, role: Role::Secondary { of: first } };
     let secondary = Knot::at(second, knotd, folder, ALGORITHM, &[zone]);
@@ -95,7 +101,7 @@ fn a_primary_and_its_copy() {
     over_both(|flavour| {
         for (row, by_copy) in [("updates to the primary", false), ("updates to the copy", true)] {
             let folder = tempfile::tempdir().unwrap();
-            let (primary, copy) = pair(&knotd, folder.path());
+            let (primary, copy) = pair(&knotd, folder.path(), [free(), free()], "");
             let names = Names::start(flavour, folder.path());
             // A CA may ask any of them.
             let mut world = World::asking(flavour, Tricks::SOME, folder, names, copy.address);
@@ -135,5 +141,30 @@ fn a_server_that_gave_the_zone_away_is_named_at_once() {
         // What the CA did not count goes on with the same order.
         world.amend(&ours.address.to_string(), &theirs.address.to_string());
         from_nothing("corrected", &world);
+    });
+}
+
+/// A machine that only knows its resolver: the zone's servers are found by their NS records, a dead one among them.
+#[test]
+fn by_the_resolver_of_the_machine() {
+    let addresses = [78, 79, 80].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let (Some(knotd), Some([first, second, resolver])) = (programs(), port_53(addresses)) else {
+        return;
+    };
+    let Some(namespace) = mounts() else { return };
+    over_both(|flavour| {
+        let folder = tempfile::tempdir().unwrap();
+        let records = "@ 60 NS copy\ncopy 60 A 127.0.0.79\n@ 60 NS dead\ndead 60 A 127.0.0.81\n";
+        let (primary, copy) = pair(&knotd, folder.path(), [first, second], records);
+        let resolver = Resolver::at(resolver, &[(APEX, primary.address)]);
+        let resolv = folder.path().join("resolv.conf");
+        fs::write(&resolv, format!("nameserver {}\n", resolver.address.ip())).unwrap();
+        let mount = format!("mount --bind '{}' /etc/resolv.conf && exec \"$@\"", resolv.display());
+        let mut world = world(flavour, folder, copy.address, primary.address);
+        world.within = ["unshare", namespace, "sh", "-c", &mount, "sh"].map(str::to_owned).into();
+        world.dns = primary.address;
+        world.amend(&format!("nameservers = [\"{}\"]\n", copy.address), "");
+        from_nothing("by NS records", &world);
+        again("by NS records", &world);
     });
 }
