@@ -5,6 +5,7 @@ mod ask;
 mod exec;
 #[cfg(test)]
 mod fake;
+mod referral;
 mod rfc2136;
 mod show;
 mod wire;

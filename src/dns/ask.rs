@@ -120,7 +120,8 @@ impl Asker {
         let mut at = name.clone();
         while !at.is_root() {
             let answer = self.resolve(&at, RecordType::SOA).await?;
-            let begins = |message| soa_owner(message, &at).or_else(|| delegated(message, &at));
+            let begins =
+                |message| soa_owner(message, &at).or_else(|| super::referral::zone(message, &at));
             if let Some(zone) = answer.as_ref().and_then(begins) {
                 return Ok(Some(zone));
             }
@@ -207,13 +208,6 @@ fn soa_owner(answer: &Message, name: &Name) -> Option<Name> {
         .find(|zone| !zone.is_root())
 }
 
-/// The zone that the server gave away, by a referral (RFC 1034, 4.3.2): an update sent to it would be taken, and never seen.
-fn delegated(answer: &Message, name: &Name) -> Option<Name> {
-    let mut servers = answer.authorities.iter().filter(|record| ns_target(record).is_some());
-    let cut = servers.find(|record| record.name.zone_of(name) && !record.name.is_root())?;
-    answer.answers.is_empty().then(|| cut.name.clone())
-}
-
 /// The servers of `/etc/resolv.conf`; without one, the local host as resolv.conf(5) says.
 fn system_resolvers() -> Vec<SocketAddr> {
     let ips: Vec<IpAddr> = match hickory_resolver::system_conf::read_system_conf() {
@@ -289,29 +283,6 @@ mod tests {
         cut("a name that fails on the way", at(NAME), Some("example.test")).await;
         cut("nobody says", zone().code("", RecordType::SOA, ResponseCode::NotImp), None).await;
         cut("a SOA of another zone", Zone::default().apex("other.test"), None).await;
-    }
-
-    #[test]
-    fn a_zone_that_was_given_away_is_known() {
-        let given = |zone: &str, answers: &[Record]| {
-            let target = hickory_proto::rr::rdata::NS(fqdn("ns.other.test").unwrap());
-            let record = Record::from_rdata(fqdn(zone).unwrap(), 60, RData::NS(target));
-            let mut message = Message::query();
-            message.add_authority(record);
-            message.add_answers(answers.to_vec());
-            delegated(&message, &fqdn(NAME).unwrap()).map(|zone| plain(&zone))
-        };
-        let address = RData::A(hickory_proto::rr::rdata::A::new(127, 0, 0, 1));
-        let answer = Record::from_rdata(fqdn(NAME).unwrap(), 60, address);
-        assert_eq!(given("www.example.test", &[]).as_deref(), Some("www.example.test"));
-        assert_eq!(given(NAME, &[]).as_deref(), Some(NAME));
-        assert_eq!(given("other.test", &[]), None, "it holds another name");
-        assert_eq!(given(".", &[]), None, "a server that knows nothing points at the root");
-        assert_eq!(
-            given("example.test", &[answer]),
-            None,
-            "the zone's own servers beside an answer"
-        );
     }
 
     #[tokio::test]

@@ -44,9 +44,12 @@ impl Tricks {
 
 /// A running Pebble.
 pub(crate) struct Pebble {
-    directory: String,
-    tls_root: PathBuf,
-    root: PathBuf,
+    /// Its ACME directory.
+    pub(crate) directory: String,
+    /// The root of its own HTTPS.
+    pub(crate) tls_root: PathBuf,
+    /// The root of what it issues.
+    pub(crate) root: PathBuf,
     roots: String,
     program: Option<Program>,
     launch: Box<dyn Fn() -> Program>,
