@@ -5,7 +5,6 @@ mod ask;
 mod exec;
 #[cfg(test)]
 mod fake;
-mod referral;
 mod rfc2136;
 mod show;
 mod wire;
