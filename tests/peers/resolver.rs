@@ -110,12 +110,11 @@ fn server(zones: &Servers, name: &Name) -> Option<SocketAddr> {
 
 /// Where the CNAMEs of an answer lead, if what was asked for is not there as well.
 fn elsewhere(answers: &[Record], asked: &Name, kind: RecordType) -> Option<Name> {
-    let cname = |name: &Name| {
-        answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
-            _ => None,
-        })
+    let target = |record: &Record| {
+        let RData::CNAME(target) = &record.data else { return None };
+        Some(target.0.clone())
     };
+    let cname = |name: &Name| answers.iter().filter(|record| record.name == *name).find_map(target);
     let mut end = asked.clone();
     while let Some(target) = cname(&end) {
         end = target;
