@@ -1,5 +1,7 @@
 //! Asks the DNS what DNS-01 needs to know: where a challenge's record belongs, whose zone that is, who serves it.
 
+mod referral;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
@@ -179,7 +181,8 @@ impl Asker {
         let mut at = name.clone();
         while !at.is_root() {
             let answer = self.resolve(&at, RecordType::SOA).await?;
-            if let Some(zone) = answer.as_ref().and_then(|message| soa_owner(message, &at)) {
+            let begins = |message| soa_owner(message, &at).or_else(|| referral::zone(message, &at));
+            if let Some(zone) = answer.as_ref().and_then(begins) {
                 return Ok(Some(zone));
             }
             at = at.base_name();

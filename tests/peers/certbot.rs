@@ -9,7 +9,7 @@ use certferry_sandbox::cloud::Fault;
 use super::pebble::{Tricks, over_both};
 use super::program::{Ran, need_debian, run, script};
 use super::served;
-use super::world::{APEX, World};
+use super::world::{APEX, Ca as _, World};
 
 /// The certificate's names as CDN domains.
 const TARGETS: [&str; 2] = ["example.test", ".example.test"];
@@ -26,9 +26,9 @@ impl Certbot<'_> {
     /// Obtains the certificate by the two manual hooks.
     fn obtain(&self, deploy: &[&str]) -> Ran {
         let world = self.world;
-        let exec = world.names.exec(world.folder());
+        let exec = world.names().exec(world.folder());
         let [auth, cleanup] = ["present", "cleanup"].map(|verb| hook(world.folder(), &exec, verb));
-        let mut args = vec!["certonly", "--server", &world.pebble.directory];
+        let mut args = vec!["certonly", "--server", world.ca.directory()];
         args.extend(["--agree-tos", "--email", "ops@example.test", "--no-eff-email"]);
         args.extend(["--manual", "--preferred-challenges", "dns"]);
         args.extend(["--manual-auth-hook", &auth, "--manual-cleanup-hook", &cleanup]);
@@ -49,7 +49,7 @@ impl Certbot<'_> {
         for name in ["config", "work", "logs"] {
             command.arg(format!("--{name}-dir")).arg(folder.join("certbot").join(name));
         }
-        command.env("REQUESTS_CA_BUNDLE", &self.world.pebble.tls_root);
+        command.env("REQUESTS_CA_BUNDLE", self.world.ca.tls_root());
         // certferry by its name, for the hook file.
         let path = std::env::var_os("PATH").unwrap_or_default();
         let ours = Path::new(env!("CARGO_BIN_EXE_certferry")).parent().unwrap().to_owned();
@@ -127,7 +127,7 @@ fn a_failed_hook_heals_with_no_entry_in_the_configuration() {
         assert_eq!(ran.code, Some(0), "{ran:#?}");
         assert_eq!(report["changed"], true, "{report:#}");
         certbot.in_step("healed");
-        assert_eq!(world.pebble.orders(), 1, "certbot's own");
+        assert_eq!(world.orders(), 1, "certbot's own");
     });
 }
 

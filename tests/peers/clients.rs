@@ -6,7 +6,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use certferry_sandbox::ca::{self, Ending, Fault};
+use certferry_sandbox::ca::{self, Ending, Fault, Window};
 use certferry_sandbox::dns::ResponseCode;
 use certferry_sandbox::manage::Manage;
 use certferry_sandbox::world::{Seed, World};
@@ -197,13 +197,17 @@ fn certbot_of_debian() {
 
 #[test]
 fn certbot_of_pypi() {
+    let Some(program) = certbot_5() else { return };
+    let client = Client { agent: "CertbotACMEClient/5.", nonces: Nonces::Again, way: Way::Hook };
+    check(&client, |place| by_certbot(place, &program));
+}
+
+fn certbot_5() -> Option<PathBuf> {
     let program = home().join("certbot/bin/certbot");
     let found = program.is_file().then_some(program);
     let remedy =
         "python3 -m venv $CERTFERRY_PEERS_HOME/certbot, then its pip install certbot==5.8.0";
-    let Some(program) = need(found, "newest certbot", remedy) else { return };
-    let client = Client { agent: "CertbotACMEClient/5.", nonces: Nonces::Again, way: Way::Hook };
-    check(&client, |place| by_certbot(place, &program));
+    need(found, "newest certbot", remedy)
 }
 
 /// A lego, v4 or v5: both have their flags where the other does not.
@@ -227,7 +231,7 @@ impl Lego {
         command.arg("--path").arg(place.at("lego")).args(["-d", APEX, "-d", WILDCARD]);
         // It would ask the zone's name servers at port 53, where nothing of the sandbox is.
         if self.new {
-            command.arg("--dns.propagation.disable-ans");
+            command.args(["--dns.propagation.disable-ans", "--no-random-sleep"]);
         } else {
             command.args(["--dns.disable-cp", "run"]);
         }
@@ -282,12 +286,51 @@ fn lego_of_debian() {
 
 #[test]
 fn lego_v5() {
+    if let Some(lego) = lego_5() {
+        lego.check("xenolf-acme/5.");
+    }
+}
+
+fn lego_5() -> Option<Lego> {
     let program = home().join("bin/lego");
     let found = program.is_file().then_some(program);
-    let Some(program) = need(found, "lego v5", "see .ci/run, which builds it by Go") else {
+    let program = need(found, "lego v5", "see .ci/run, which builds it by Go")?;
+    Some(Lego { program, new: true })
+}
+
+/// A client that asks when its certificate shall be renewed (ARI): at once here, and not again then. Does its order say
+/// what it replaces?
+fn heeds(row: &str, obtain: impl Fn(&Place), tells: bool) {
+    if need_debian("curl", "curl").is_none() {
         return;
-    };
-    Lego { program, new: true }.check("xenolf-acme/5.");
+    }
+    let place = Place::new();
+    let ca = &place.world.ca;
+    obtain(&place);
+    let [first] = &ca.certificates()[..] else { panic!("{row}: not one") };
+    ca.set_window(&first.serial, Window::Passed);
+    obtain(&place);
+    obtain(&place);
+    let [replaced, second] = &ca.certificates()[..] else { panic!("{row}: not two") };
+    assert_eq!((replaced.replaced, second.replaced), (tells, false), "{row}");
+    let [_, order] = &ca.orders()[..] else { panic!("{row}: not two orders") };
+    assert_eq!(order.replaces, tells.then(|| first.ari_id.clone()), "{row}");
+    let path = format!("/renewal-info/{}", first.ari_id);
+    assert!(ca.all_calls().iter().any(|call| call.path.ends_with(&path)), "{row}");
+}
+
+#[test]
+fn the_newest_heed_renewal_information() {
+    let (lego, certbot) = (lego_5(), certbot_5());
+    // Side by side: both mostly wait.
+    std::thread::scope(|scope| {
+        if let Some(lego) = &lego {
+            scope.spawn(|| heeds("lego v5", |place| drop(lego.by_hook(place)), true));
+        }
+        if let Some(certbot) = &certbot {
+            scope.spawn(|| heeds("certbot 5", |place| drop(by_certbot(place, certbot)), false));
+        }
+    });
 }
 
 #[test]
@@ -323,7 +366,7 @@ exit 1"#,
 }
 
 /// The flag by which unshare gives a program mounts of its own: root's, or by a user namespace.
-fn mounts() -> Option<&'static str> {
+pub(crate) fn mounts() -> Option<&'static str> {
     let works = |flag: &&str| {
         let mut command = Command::new("unshare");
         command.args([flag, "sh", "-c"]).arg(format!("mount --bind {ROOTS} {ROOTS}"));

@@ -33,7 +33,7 @@ fn all_issued(row: &str, world: &World, orders: usize) {
     let leaves: BTreeSet<&str> =
         certificates.iter().filter_map(|one| one["fingerprint"].as_str()).collect();
     assert_eq!(leaves.len(), LINEAGES, "{row}: a certificate of its own for each");
-    assert_eq!(world.pebble.orders(), orders, "{row}");
+    assert_eq!(world.orders(), orders, "{row}");
     for number in 0..LINEAGES {
         let left = world.txt_at(&format!("_acme-challenge.shop{number}.{APEX}"));
         assert_eq!(left, Vec::<String>::new(), "{row}");
@@ -50,6 +50,6 @@ fn a_hundred_lineages_are_renewed_in_one_run() {
         all_issued("renewed", &world, 2 * LINEAGES);
         let (report, ran) = world.report(&["renew"]);
         assert_eq!((ran.code, &report["changed"]), (Some(0), &false.into()), "{report:#}");
-        assert_eq!(world.pebble.orders(), 2 * LINEAGES);
+        assert_eq!(world.orders(), 2 * LINEAGES);
     });
 }

@@ -1,4 +1,4 @@
-//! Knot, a DNS server that takes updates signed by TSIG.
+//! Knot, a DNS server that takes updates signed by TSIG, and keeps copies of another one's zones.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,23 +11,96 @@ use super::world::APEX;
 /// The key in base64, for every algorithm.
 pub(crate) const SECRET: &str = "bm8gc2VjcmV0IGF0IGFsbDogYSBrZXkgZm9yIHRlc3Rz";
 
-/// A running Knot with an empty zone.
+/// A running Knot.
 pub(crate) struct Knot {
     pub(crate) address: SocketAddr,
-    _program: Program,
+    program: Program,
+}
+
+/// A zone that it serves.
+pub(crate) struct Zone<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) role: Role<'a>,
+}
+
+/// Whose the zone is.
+pub(crate) enum Role<'a> {
+    /// Its own: these records beside SOA and NS, and whom it tells of each change.
+    Primary { records: &'a str, notify: Option<SocketAddr> },
+    /// A copy of what this server has.
+    Secondary { of: SocketAddr },
 }
 
 impl Knot {
+    /// With one empty zone, at a free address.
     pub(crate) fn start(knotd: &Path, folder: &Path, algorithm: &str) -> Self {
-        let address = free();
-        let place = folder.join("knot");
+        let zone = Zone { name: APEX, role: Role::Primary { records: "", notify: None } };
+        Self::at(free(), knotd, folder, algorithm, &[zone])
+    }
+
+    /// With these zones, at this address. Who has the key may do everything.
+    pub(crate) fn at(
+        address: SocketAddr,
+        knotd: &Path,
+        folder: &Path,
+        algorithm: &str,
+        zones: &[Zone<'_>],
+    ) -> Self {
+        let name = format!("knot-{}-{}", address.ip(), address.port());
+        let place = folder.join(&name);
         fs::create_dir(&place).unwrap();
-        let zone = "@ 60 SOA ns hostmaster 1 900 300 86400 60\n@ 60 NS ns\nns 60 A 127.0.0.1\n";
-        fs::write(place.join("zone"), zone).unwrap();
-        let config = format!(
-            r#"server:
+        let config = configuration(&place, address, algorithm, zones);
+        fs::write(place.join("knot.conf"), config).unwrap();
+        let mut command = Command::new(knotd);
+        command.arg("-c").arg(place.join("knot.conf"));
+        let program = Program::start(command, folder, &name).listens(&[address]);
+        Self { address, program }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn said(&self) -> String {
+        self.program.said()
+    }
+}
+
+impl Zone<'_> {
+    /// The other server of this zone, and what that is to Knot.
+    fn remote(&self) -> Option<(&'static str, SocketAddr)> {
+        match self.role {
+            Role::Primary { notify, .. } => notify.map(|address| ("notify", address)),
+            Role::Secondary { of } => Some(("master", of)),
+        }
+    }
+
+    /// Its part of the configuration. A primary's file is written beside.
+    fn describe(&self, place: &Path, address: SocketAddr) -> String {
+        let Self { name, role } = self;
+        if let Role::Primary { records, .. } = role {
+            let base = "@ 60 SOA ns hostmaster 1 900 300 86400 60\n@ 60 NS ns\nns 60 A";
+            let text = format!("{base} {}\n{records}", address.ip());
+            fs::write(place.join(name), text).unwrap();
+        }
+        let other = self.remote().map(|(what, _)| format!("    {what}: {name}\n"));
+        format!(
+            "  - domain: {name}\n    file: {name}\n    storage: \"{}\"\n    zonefile-sync: -1\n    acl: acme\n{}",
+            place.display(),
+            other.unwrap_or_default()
+        )
+    }
+}
+
+fn configuration(place: &Path, address: SocketAddr, algorithm: &str, zones: &[Zone<'_>]) -> String {
+    let at = |address: SocketAddr| format!("{}@{}", address.ip(), address.port());
+    let remotes = zones.iter().filter_map(|zone| {
+        let (_, address) = zone.remote()?;
+        Some(format!("  - id: {}\n    address: {}\n    key: acme\n", zone.name, at(address)))
+    });
+    let remotes: String = remotes.collect();
+    let described: String = zones.iter().map(|zone| zone.describe(place, address)).collect();
+    format!(
+        r#"server:
     rundir: "{place}"
-    listen: {ip}@{port}
+    listen: {listen}
 log:
   - target: stderr
     any: info
@@ -37,25 +110,15 @@ key:
   - id: acme
     algorithm: {algorithm}
     secret: {SECRET}
+remote:
+{remotes}
 acl:
   - id: acme
     key: acme
-    action: update
+    action: [update, transfer, notify]
 zone:
-  - domain: {APEX}
-    storage: "{place}"
-    file: zone
-    zonefile-sync: -1
-    acl: acme
-"#,
-            place = place.display(),
-            ip = address.ip(),
-            port = address.port(),
-        );
-        fs::write(place.join("knot.conf"), config).unwrap();
-        let mut command = Command::new(knotd);
-        command.arg("-c").arg(place.join("knot.conf"));
-        let program = Program::start(command, folder, "knotd").listens(&[address]);
-        Self { address, _program: program }
-    }
+{described}"#,
+        place = place.display(),
+        listen = at(address),
+    )
 }

@@ -1,10 +1,10 @@
-//! The real certferry and the sandbox against programs that we did not write: Pebble, Knot, certbot and other ACME
-//! clients, the cloud's official SDKs, dig, openssl.
+//! The real certferry and the sandbox against programs that we did not write: Pebble and acme2certifier, Knot, certbot
+//! and other ACME clients, the cloud's official SDKs, dig, openssl.
 //!
 //! A program that is missing is skipped with a visible line; with `CERTFERRY_PEERS=require` it is a failure. What
 //! cargo does not build comes from `PATH`, or from `CERTFERRY_PEERS_HOME` (default `target/peers`), as `.ci/run` fills
-//! it: `bin/` the newest Pebble and lego v5, `certbot/` PyPI's certbot, `venv/` Alibaba Cloud's SDK for Python, `node/`
-//! that for Node.js.
+//! it: `bin/` the newest Pebble and lego v5, `certbot/` PyPI's certbot, `a2c/` acme2certifier, `venv/` Alibaba Cloud's
+//! SDK for Python, `node/` that for Node.js.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +14,7 @@
     reason = "tests"
 )]
 
+mod a2c;
 mod account;
 mod ari;
 mod certbot;
@@ -25,9 +26,11 @@ mod pebble;
 mod program;
 mod refusals;
 mod renew;
+mod resolver;
 mod rfc2136;
 mod sdk;
 mod served;
 mod stop;
 mod tools;
 mod world;
+mod zones;

@@ -62,14 +62,20 @@ esac
 
 /// The TXT values that a server shows at a name.
 pub(crate) fn txt(server: SocketAddr, name: &str) -> Vec<String> {
+    let answer = ask(server, &Name::from_ascii(name).unwrap(), RecordType::TXT);
+    let values = answer.answers.iter().filter(|record| record.record_type() == RecordType::TXT);
+    values.map(|record| record.data.to_string()).collect()
+}
+
+/// What a server answers.
+pub(crate) fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> Message {
     let mut question = Message::query();
-    question.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::TXT));
+    question.add_query(Query::query(name.clone(), kind));
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     // Loopback loses a message only where the server has gone.
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     socket.send_to(&question.to_vec().unwrap(), server).unwrap();
     let mut bytes = [0; 4096];
     let length = socket.recv(&mut bytes).unwrap();
-    let answer = Message::from_vec(&bytes[..length]).unwrap();
-    answer.answers.iter().map(|record| record.data.to_string()).collect()
+    Message::from_vec(&bytes[..length]).unwrap()
 }

@@ -10,6 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use serde_json::json;
 
 use super::program::{Program, find, free, home, need};
+use super::world::Ca;
 
 /// A name that every Pebble of ours refuses.
 pub(crate) const BLOCKED: &str = "blocked.test";
@@ -122,12 +123,6 @@ impl Pebble {
         pebble
     }
 
-    /// How many orders it has made since it started, by its own log.
-    pub(crate) fn orders(&self) -> usize {
-        let said = self.program.as_ref().map(Program::said);
-        said.unwrap_or_default().matches("Added order ").count()
-    }
-
     /// Starts it anew: it knows no account and no order any more, and has another root.
     pub(crate) fn forget(&mut self) {
         drop(self.program.take());
@@ -176,6 +171,25 @@ impl Pebble {
     }
 }
 
+impl Ca for Pebble {
+    fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    fn tls_root(&self) -> &Path {
+        &self.tls_root
+    }
+
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn orders(&self) -> usize {
+        let said = self.program.as_ref().map(Program::said);
+        said.unwrap_or_default().matches("Added order ").count()
+    }
+}
+
 fn configuration(
     folder: &Path,
     acme: SocketAddr,
@@ -205,8 +219,8 @@ fn configuration(
     config
 }
 
-/// A root for Pebble's own HTTPS, and beside it `tls.pem` and `tls.key`; answers the root's file.
-fn tls(folder: &Path) -> PathBuf {
+/// A root for a CA's own HTTPS, and beside it `tls.pem` and `tls.key`; answers the root's file.
+pub(crate) fn tls(folder: &Path) -> PathBuf {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     // Under one name with its root, a leaf would look self-signed.

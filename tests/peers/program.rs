@@ -123,6 +123,14 @@ pub(crate) fn free() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, ports.find(is_free).expect("a free port")).into()
 }
 
+/// The port of the DNS at these addresses, each of which only one test uses; for what asks at no other.
+pub(crate) fn port_53<const N: usize>(addresses: [Ipv4Addr; N]) -> Option<[SocketAddr; N]> {
+    let addresses = addresses.map(|address| SocketAddr::from((address, 53)));
+    let is_free = |at: &SocketAddr| TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok();
+    let found = addresses.iter().all(is_free).then_some(addresses);
+    need(found, "port 53", "root, and nobody else at that port of 127.0.0.77 to 127.0.0.80")
+}
+
 /// The folder of packages that `.ci/run` fills.
 pub(crate) fn home() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");

@@ -26,7 +26,7 @@ fn check(row: &str, world: &World, orders: usize, parts: &[&str]) -> Value {
     assert_eq!(world.txt(), Vec::<String>::new(), "{row}");
     assert_eq!(world.uploads(), 0, "{row}");
     assert!(!world.store().join("live/example.test").exists(), "{row}");
-    assert_eq!(world.pebble.orders(), orders, "{row}");
+    assert_eq!(world.orders(), orders, "{row}");
     report
 }
 

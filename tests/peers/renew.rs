@@ -7,10 +7,10 @@ use certferry_sandbox::cloud::Fault;
 use super::pebble::{Tricks, over_both};
 use super::program::need_debian;
 use super::served;
-use super::world::{ALIDNS, DOMAINS, World};
+use super::world::{ALIDNS, Ca, DOMAINS, World};
 
 /// One run from an empty store: issued, deployed, read back, tidied up.
-pub(crate) fn from_nothing(row: &str, world: &World) {
+pub(crate) fn from_nothing<C: Ca>(row: &str, world: &World<C>) {
     let (report, ran) = world.report(&["renew"]);
     assert_eq!(ran.code, Some(0), "{row}: {ran:#?}");
     assert_eq!((&report["ok"], &report["changed"]), (&true.into(), &true.into()), "{row}");
@@ -26,14 +26,14 @@ pub(crate) fn from_nothing(row: &str, world: &World) {
         assert_eq!(target["proof"], "readback", "{row}");
         assert_eq!(served::check(world, api_name), certificate["fingerprint"], "{row}: {written}");
     }
-    assert_eq!(world.pebble.orders(), 1, "{row}");
+    assert_eq!(world.orders(), 1, "{row}");
     assert_eq!(world.txt(), Vec::<String>::new(), "{row}");
     served::private(&world.store().join("live/example.test"));
 }
 
 /// Nothing is due: no order, no upload.
-pub(crate) fn again(row: &str, world: &World) {
-    let (orders, uploads) = (world.pebble.orders(), world.uploads());
+pub(crate) fn again<C: Ca>(row: &str, world: &World<C>) {
+    let (orders, uploads) = (world.orders(), world.uploads());
     let (report, ran) = world.report(&["renew"]);
     assert_eq!(ran.code, Some(0), "{row}: {ran:#?}");
     assert_eq!((&report["ok"], &report["changed"]), (&true.into(), &false.into()), "{row}");
@@ -41,11 +41,11 @@ pub(crate) fn again(row: &str, world: &World) {
     for target in report["targets"].as_array().unwrap() {
         assert_eq!(target["outcome"], "unchanged", "{row}: {target:#}");
     }
-    assert_eq!((world.pebble.orders(), world.uploads()), (orders, uploads), "{row}");
+    assert_eq!((world.orders(), world.uploads()), (orders, uploads), "{row}");
 }
 
 /// Due now, because somebody says so: another certificate in the place of the first one.
-fn forced(row: &str, world: &World) {
+pub(crate) fn forced<C: Ca>(row: &str, world: &World<C>) {
     let first = world.cloud.served_fingerprint("cdn.example.test");
     let (report, ran) = world.report(&["renew", "--force"]);
     assert_eq!(ran.code, Some(0), "{row}: {ran:#?}");
@@ -55,7 +55,7 @@ fn forced(row: &str, world: &World) {
         assert_eq!(served, report["certificates"][0]["fingerprint"], "{row}: {target:#}");
     }
     assert_ne!(world.cloud.served_fingerprint("cdn.example.test"), first, "{row}");
-    assert_eq!(world.pebble.orders(), 2, "{row}");
+    assert_eq!(world.orders(), 2, "{row}");
     let names = world.cloud.cert_names(certferry_sandbox::cloud::DEFAULT_UID);
     assert_eq!(names.len(), DOMAINS.len(), "{row}: no heap of old ones: {names:?}");
 }
@@ -117,7 +117,7 @@ fn a_refused_upload_heals_without_a_new_order() {
         assert_eq!(healed["targets"][0]["outcome"], "deployed", "{healed:#}");
         assert_eq!(healed["targets"][1]["outcome"], "unchanged", "{healed:#}");
         assert_eq!(world.cloud.served_fingerprint("cdn.example.test").unwrap(), *issued);
-        assert_eq!(world.pebble.orders(), 1);
+        assert_eq!(world.orders(), 1);
     });
 }
 
@@ -131,7 +131,7 @@ fn two_runs_at_once_make_one_order() {
             let status = run.ends_within(Duration::from_secs(60));
             assert!(status.is_some_and(|status| status.success()), "{}", run.said());
         }
-        assert_eq!(world.pebble.orders(), 1);
+        assert_eq!(world.orders(), 1);
         again("afterwards", &world);
     });
 }

@@ -1,5 +1,6 @@
 //! `provider = "rfc2136"` against the real Knot, which Pebble asks too.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::knot::{Knot, SECRET};
@@ -7,7 +8,7 @@ use super::names::Names;
 use super::pebble::{Flavour, Tricks, over_both};
 use super::program::need_debian;
 use super::renew::{again, from_nothing};
-use super::world::World;
+use super::world::{Ca, World};
 
 /// A world whose DNS is Knot. The key lies in the file `tsig`.
 pub(crate) fn world(flavour: &Flavour, knotd: &Path, algorithm: &str) -> (World, Knot) {
@@ -20,10 +21,14 @@ pub(crate) fn world(flavour: &Flavour, knotd: &Path, algorithm: &str) -> (World,
 }
 
 /// The lines of its `[dns.default]`.
-pub(crate) fn access(world: &World, algorithm: &str) -> String {
+pub(crate) fn access<C: Ca>(world: &World<C>, algorithm: &str) -> String {
+    access_to(world.dns, algorithm)
+}
+
+/// The same by updates to this server.
+pub(crate) fn access_to(server: SocketAddr, algorithm: &str) -> String {
     format!(
-        "provider = \"rfc2136\"\nserver = \"{}\"\nkey_name = \"acme\"\nkey_file = \"tsig\"\nalgorithm = \"{algorithm}\"",
-        world.dns
+        "provider = \"rfc2136\"\nserver = \"{server}\"\nkey_name = \"acme\"\nkey_file = \"tsig\"\nalgorithm = \"{algorithm}\""
     )
 }
 

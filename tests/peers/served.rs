@@ -6,17 +6,17 @@ use std::path::Path;
 use std::process::Command;
 
 use super::program::run;
-use super::world::World;
+use super::world::{Ca, World};
 
-/// The chain that a CDN domain serves leads to Pebble's root, and its key belongs to its leaf; answers the fingerprint.
-pub(crate) fn check(world: &World, api_name: &str) -> String {
+/// The chain that a CDN domain serves leads to the CA's root, and its key belongs to its leaf; answers the fingerprint.
+pub(crate) fn check<C: Ca>(world: &World<C>, api_name: &str) -> String {
     let served = world.cloud.served(api_name);
     let served = served.unwrap_or_else(|| panic!("{api_name} serves nothing"));
     let chain = world.folder().join("served.pem");
     let key = world.folder().join("served.key");
     fs::write(&chain, &served.chain_pem).unwrap();
     fs::write(&key, &served.key_pem).unwrap();
-    pair(api_name, &world.pebble.root, &chain, &key);
+    pair(api_name, world.ca.root(), &chain, &key);
     served.fingerprint
 }
 

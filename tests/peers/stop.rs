@@ -24,13 +24,13 @@ fn check(row: &str, world: &World, signal: Signal, waits: impl Fn() -> bool, men
         assert_eq!(status.code(), Some(1), "{row}: {}", run.said());
         assert_eq!(world.txt(), Vec::<String>::new(), "{row}: {}", run.said());
     }
-    assert_eq!(world.pebble.orders(), 1, "{row}");
+    assert_eq!(world.orders(), 1, "{row}");
     mend();
     let (report, ran) = world.report(&["renew"]);
     assert_eq!(ran.code, Some(0), "{row}: {ran:#?}");
     assert_eq!(report["certificates"][0]["outcome"], "issued", "{row}: {report:#}");
     assert!(ran.stderr.contains("carrying on with the order"), "{row}: {}", ran.stderr);
-    assert_eq!(world.pebble.orders(), 1, "{row}: the order of the first run");
+    assert_eq!(world.orders(), 1, "{row}: the order of the first run");
     assert_eq!(world.txt(), Vec::<String>::new(), "{row}");
 }
 

@@ -36,14 +36,28 @@ key_type = "KEY_TYPE"
 domains = ["cdn.example.test", "*.example.test"]
 "#;
 
+/// What a world must know of its CA.
+pub(crate) trait Ca {
+    /// Its ACME directory.
+    fn directory(&self) -> &str;
+    /// The root of its own HTTPS.
+    fn tls_root(&self) -> &Path;
+    /// The root of what it issues.
+    fn root(&self) -> &Path;
+    /// How many orders it has made since it started, by its own log.
+    fn orders(&self) -> usize;
+}
+
 /// All of it, on loopback and in one folder; it ends when it is dropped.
-pub(crate) struct World {
+pub(crate) struct World<C = Pebble> {
     // The order of the fields is that of their end: servers before their folder.
     pub(crate) cloud: Cloud,
-    pub(crate) pebble: Pebble,
-    pub(crate) names: Names,
-    /// Who is asked for TXT, by certferry and by Pebble.
+    pub(crate) ca: C,
+    names: Option<Names>,
+    /// Who is asked for TXT, by certferry and by the CA.
     pub(crate) dns: SocketAddr,
+    /// A program that runs certferry, and its arguments before certferry's own; none: it runs by itself.
+    pub(crate) within: Vec<String>,
     folder: tempfile::TempDir,
 }
 
@@ -65,13 +79,36 @@ impl World {
         dns: SocketAddr,
     ) -> Self {
         let pebble = Pebble::start(flavour, folder.path(), dns, tricks);
-        let seed = Seed::new()
-            .account(Account::new(ACCESS_KEY, "secret-of-the-peers"))
-            .zone(Zone::new(APEX))
-            .challtestsrv(names.management());
+        Self::of(pebble, folder, Some(names), dns)
+    }
+
+    /// The pebble-challtestsrv, to which alidns hands its values.
+    pub(crate) fn names(&self) -> &Names {
+        self.names.as_ref().unwrap()
+    }
+
+    /// The lines of a `[dns.default]` whose program puts values into pebble-challtestsrv.
+    pub(crate) fn exec(&self) -> String {
+        format!("provider = \"exec\"\nprogram = \"{}\"", self.names().exec(self.folder()).display())
+    }
+}
+
+impl<C: Ca> World<C> {
+    /// A world around this CA, which runs already.
+    pub(crate) fn of(
+        ca: C,
+        folder: tempfile::TempDir,
+        names: Option<Names>,
+        dns: SocketAddr,
+    ) -> Self {
+        let account = Account::new(ACCESS_KEY, "secret-of-the-peers");
+        let mut seed = Seed::new().account(account).zone(Zone::new(APEX));
+        if let Some(names) = &names {
+            seed = seed.challtestsrv(names.management());
+        }
         let seed = DOMAINS.iter().fold(seed, |seed, (_, api)| seed.domain(Domain::online(*api)));
         let cloud = Cloud::start(seed.domain(Domain::online(APEX)));
-        let world = Self { cloud, pebble, names, dns, folder };
+        let world = Self { cloud, ca, names, dns, within: Vec::new(), folder };
         world.secret("aliyun", "secret-of-the-peers");
         world.configure("");
         world
@@ -90,8 +127,8 @@ impl World {
 
     /// Writes the configuration: what every test has, and `more`.
     pub(crate) fn configure(&self, more: &str) {
-        let Pebble { directory, tls_root, root, .. } = &self.pebble;
-        let (tls_root, root, url) = (tls_root.display(), root.display(), self.cloud.url());
+        let (directory, url) = (self.ca.directory(), self.cloud.url());
+        let (tls_root, root) = (self.ca.tls_root().display(), self.ca.root().display());
         let text = format!(
             r#"[acme]
 directory = "{directory}"
@@ -130,11 +167,6 @@ dns_endpoint = "{url}"
         format!("[dns.default]\nnameservers = [\"{dns}\"]\n{lines}\n")
     }
 
-    /// The lines of a `[dns.default]` whose program puts values into pebble-challtestsrv.
-    pub(crate) fn exec(&self) -> String {
-        format!("provider = \"exec\"\nprogram = \"{}\"", self.names.exec(self.folder()).display())
-    }
-
     pub(crate) fn config(&self) -> PathBuf {
         self.folder().join("config.toml")
     }
@@ -145,8 +177,10 @@ dns_endpoint = "{url}"
 
     /// A certferry with this configuration and an environment that holds nothing else.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
-        command.args(args).env_clear();
+        let ours = env!("CARGO_BIN_EXE_certferry").to_owned();
+        let mut words = self.within.iter().chain([&ours]);
+        let mut command = Command::new(words.next().unwrap_or(&ours));
+        command.args(words).args(args).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.folder()).env("CERTFERRY_CONFIG", self.config());
         command
@@ -167,6 +201,11 @@ dns_endpoint = "{url}"
         let report =
             serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error} in {ran:#?}"));
         (report, ran)
+    }
+
+    /// How many orders the CA has made.
+    pub(crate) fn orders(&self) -> usize {
+        self.ca.orders()
     }
 
     /// How often the cloud was asked to take a certificate, also in vain.
