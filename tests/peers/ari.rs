@@ -38,7 +38,7 @@ fn renewal_as_the_ca_wants_it() {
         assert!(why(&world).contains("ARI"), "{}", why(&world));
         let first = live(&world, "cert.pem");
 
-        world.pebble.set_renewal(&first, "no JSON at all");
+        world.ca.set_renewal(&first, "no JSON at all");
         let before = let_ask(&world)["ari"]["window"].clone();
         let (kept, ran) = world.report(&["renew"]);
         assert_eq!(kept["certificates"][0]["outcome"], "kept", "{ran:#?}");
@@ -48,11 +48,11 @@ fn renewal_as_the_ca_wants_it() {
             "suggestedWindow": { "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z" },
             "explanationURL": PAGE,
         });
-        world.pebble.set_renewal(&first, &passed.to_string());
+        world.ca.set_renewal(&first, &passed.to_string());
         let (issued, ran) = world.report(&["renew"]);
         assert_eq!(issued["certificates"][0]["outcome"], "issued", "{ran:#?}");
         assert!(issued["certificates"][0]["reason"].as_str().unwrap().contains(PAGE), "{ran:#?}");
-        assert_eq!(world.pebble.orders(), 2);
+        assert_eq!(world.orders(), 2);
 
         // Back to the first certificate, which the second one's order said that it replaces.
         let link = world.store().join("live/example.test");
@@ -61,9 +61,9 @@ fn renewal_as_the_ca_wants_it() {
         let again = world.run(&["renew", "--force", "-vv"]);
         assert_eq!(again.code, Some(0), "{again:#?}");
         assert!(again.stderr.contains("already has a replacement order"), "{again:#?}");
-        assert_eq!(world.pebble.orders(), 3, "one order without `replaces`, none left behind");
+        assert_eq!(world.orders(), 3, "one order without `replaces`, none left behind");
         let said = world.run(&["renew", "--force", "-vv"]);
-        assert_eq!((said.code, world.pebble.orders()), (Some(0), 4), "{said:#?}");
+        assert_eq!((said.code, world.orders()), (Some(0), 4), "{said:#?}");
         assert!(!said.stderr.contains("without `replaces`"), "{said:#?}");
     });
 }
@@ -73,7 +73,7 @@ fn the_chain_that_is_preferred() {
     over_newest(|flavour| {
         let world = World::new(flavour, Tricks { alternates: 2, ..Tricks::SOME });
         let name =
-            |chain| certferry::cert::Leaf::read(&world.pebble.root_of(chain)).unwrap().issuer;
+            |chain| certferry::cert::Leaf::read(&world.ca.root_of(chain)).unwrap().issuer;
         for (row, wanted, gets, warns) in [
             ("the default", name(0), name(0), false),
             ("the second alternate", name(2), name(2), false),
