@@ -106,6 +106,12 @@ impl Certificate {
     pub fn at_fallback(&self) -> Self {
         Self { profile: None, ..self.clone() }
     }
+
+    /// Name of the `[dns.NAME]` by which records are put; none where nothing is put.
+    #[must_use]
+    pub fn puts_by(&self) -> Option<&str> {
+        (self.challenge == Challenge::Dns01).then_some(self.dns.as_str())
+    }
 }
 
 pub(super) fn read(file: &Section<'_>) -> Cas {

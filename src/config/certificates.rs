@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::said::{Section, Value};
 use super::sections::must_exist;
-use super::{CdnDomain, Certificate, Config, Deploy, KeyType, acme, dns_name, edge};
+use super::{CdnDomain, Certificate, Challenge, Config, Deploy, KeyType, acme, dns_name, edge};
 
 /// Let's Encrypt and most others take no more names in one certificate.
 const MOST_NAMES: usize = 100;
@@ -14,7 +14,11 @@ const MOST_NAMES: usize = 100;
 const LONGEST_CERT_NAME: usize = 63;
 
 /// Settings of issuing; they have no sense beside `source`.
-const OF_ISSUING: [&str; 6] = ["domains", "acme", "dns", "key_type", "profile", "reuse_key"];
+const OF_ISSUING: [&str; 7] =
+    ["domains", "acme", "dns", "challenge", "key_type", "profile", "reuse_key"];
+
+const CHALLENGES: [(&str, Challenge); 2] =
+    [("dns-01", Challenge::Dns01), ("dns-persist-01", Challenge::DnsPersist01)];
 
 const KEY_TYPES: [(&str, KeyType); 5] = [
     ("ecdsa-p256", KeyType::EcdsaP256),
@@ -57,7 +61,9 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     let source = section.value("source").and_then(|value| source(section, &value));
     let domains = domains(section);
     let ca = acme::choice(section, meant);
-    let dns = dns(section, meant);
+    let challenge = section.value("challenge").and_then(|value| value.one_of(&CHALLENGES));
+    let challenge = challenge.unwrap_or(Challenge::Dns01);
+    let dns = dns(section, challenge, meant);
     let key_type = section.value("key_type").and_then(|value| value.one_of(&KEY_TYPES));
     let profile = section.owned("profile");
     let reuse_key = section.truth("reuse_key");
@@ -73,6 +79,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         name,
         domains,
         dns,
+        challenge,
         key_type: key_type.unwrap_or(KeyType::EcdsaP256),
         ca,
         profile,
@@ -124,7 +131,7 @@ fn domains(section: &Section<'_>) -> Vec<String> {
     names
 }
 
-fn dns(section: &Section<'_>, meant: &Config) -> String {
+fn dns(section: &Section<'_>, challenge: Challenge, meant: &Config) -> String {
     let value = section.value("dns");
     let name = value.as_ref().and_then(Value::text).unwrap_or("default").to_owned();
     if section.has("source") {
@@ -132,7 +139,7 @@ fn dns(section: &Section<'_>, meant: &Config) -> String {
     }
     match &value {
         Some(value) => must_exist(value, "dns", &meant.dns),
-        None if meant.dns.contains_key(&name) => {}
+        None if meant.dns.contains_key(&name) || challenge == Challenge::DnsPersist01 => {}
         None => {
             let help = match meant.dns.keys().next() {
                 Some(other) => format!("write `dns = \"{other}\"`, or a section `[dns.default]`"),
