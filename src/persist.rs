@@ -56,6 +56,13 @@ pub fn needs(domains: &[String]) -> Vec<Need> {
     needs.into_iter().map(need).collect()
 }
 
+impl std::fmt::Display for Grant {
+    /// As a zone file has it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}. TXT \"{}\"", self.name, self.value)
+    }
+}
+
 impl Need {
     /// Where its record stands.
     #[must_use]
@@ -268,7 +275,8 @@ mod tests {
     /// The vector of the draft, 10.2.
     #[test]
     fn an_account_may_be_hashed() {
-        let hash = "https://ca.example/account-hash/sha-256/5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw";
+        let hash =
+            "https://ca.example/account-hash/sha-256/5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw";
         let grant = hashing().grant(&need(false)).unwrap();
         assert_eq!(grant.name, "_validation-persist.example.com");
         assert_eq!(grant.value, format!("ca.example; accounturi={hash}"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::said::{Place, Section, Value, did_you_mean};
 use super::sections::{keep_out_secret, url, well_named};
-use super::{Acme, Certificate, Config, Eab};
+use super::{Acme, Certificate, Challenge, Config, Eab};
 
 /// The name of the CA of `[acme]`.
 const DEFAULT: &str = "default";

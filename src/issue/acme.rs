@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
-use super::{Failure, Introduction};
+use super::{Failure, Introduction, persist};
 use crate::ground::Clock;
 use crate::http::{Answer, Http, http_date, retry_at};
 use crate::secret::Redactor;
@@ -50,6 +50,10 @@ pub(super) struct Meta {
     pub(super) external_account_required: bool,
     pub(super) profiles: BTreeMap<String, String>,
     pub(super) caa_identities: Vec<String>,
+    #[serde(deserialize_with = "persist::or_none")]
+    pub(super) issuer_domain_names: Vec<String>,
+    #[serde(deserialize_with = "persist::or_none")]
+    pub(super) account_hash_prefix: Option<String>,
 }
 
 /// A line to the CA for one order. It remembers the last answer, so orders side by side need a line each.
@@ -72,6 +76,8 @@ pub(super) struct Heard {
     pub(super) alternates: Vec<String>,
     /// The body, where it is a chain.
     pub(super) chain: Option<String>,
+    /// What challenges told until now: by which domain names records allow the CA, by their URLs.
+    pub(super) offers: BTreeMap<String, Vec<String>>,
 }
 
 /// An answer that no ACME server gives: a proxy's page, a redirect.
@@ -141,10 +147,12 @@ pub(super) async fn introduce(http: &Http, directory: &str) -> anyhow::Result<In
     let Directory { meta, .. } = read(&page, directory)?;
     Ok(Introduction {
         date: date(&page.headers),
+        issuers: meta.issuers(),
         terms: meta.terms_of_service,
         binding_required: meta.external_account_required,
         profiles: meta.profiles.into_keys().collect(),
         caa_identities: meta.caa_identities,
+        account_hash_prefix: meta.account_hash_prefix,
     })
 }
 
@@ -199,7 +207,10 @@ impl Line {
     /// One exchange, whose answer is remembered.
     pub(super) async fn hear(&self, request: Request) -> Result<Answer, Error> {
         let (answer, heard) = self.ca.exchange(request).await?;
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+        let mut last = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, heard).offers;
+        last.offers.extend(before);
+        drop(last);
         judge(&answer).map_err(|unusable| Error::Other(Box::new(unusable)))?;
         Ok(answer)
     }
@@ -217,6 +228,7 @@ impl Heard {
             location: field(LOCATION).map(ToOwned::to_owned),
             alternates: headers.get_all(LINK).iter().flat_map(alternates).collect(),
             chain: is_chain.then(|| String::from_utf8_lossy(body).into_owned()),
+            offers: persist::offers(body),
         }
     }
 }
