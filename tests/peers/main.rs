@@ -22,6 +22,7 @@ mod crowd;
 mod knot;
 mod names;
 mod pebble;
+mod persist;
 mod program;
 mod refusals;
 mod renew;
