@@ -244,6 +244,20 @@ mod tests {
     }
 
     #[test]
+    fn methods() {
+        let identities = ["ca.example".to_owned()];
+        let check = |methods: &str, method, wanted| {
+            let record = format!("0 issue ca.example; validationmethods={methods}");
+            let set = [property(&record.as_str())];
+            let wish = Wish { identities: &identities, account: None, wildcard: false, method };
+            assert_eq!(judge(&set, &wish) == Verdict::Allowed, wanted, "{methods}, {method}");
+        };
+        check("dns-01", "dns-01", true);
+        check("dns-01", "dns-persist-01", false);
+        check("dns-01,dns-persist-01", "dns-persist-01", true);
+    }
+
+    #[test]
     fn parameters() {
         let with = |parameters: &str| format!("0 issue ca.example; {parameters}");
         let check_one = |row: &str, parameters: &str, wanted: &str| {

@@ -44,6 +44,15 @@ pub struct Grant {
     pub value: String,
 }
 
+/// A record that lets a name be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted<'a> {
+    /// The domain name by which it allows the CA.
+    pub issuer: &'a str,
+    /// `persistUntil`: when it ends.
+    pub until: Option<Timestamp>,
+}
+
 /// What a certificate's names need: one record for a name and its wildcard.
 #[must_use]
 pub fn needs(domains: &[String]) -> Vec<Need> {
@@ -84,7 +93,7 @@ impl Party {
         Some(Grant { name: need.place(), value: format!("{issuer}; accounturi={account}{policy}") })
     }
 
-    /// Do the records that stand at the place of `need` prove it? Answers the domain name by which they allow the CA.
+    /// Do the records that stand at the place of `need` prove it? Answers the first that does for good, else the last that does.
     ///
     /// # Errors
     /// Why not, in words that fit after the place: of the record that comes nearest.
@@ -93,11 +102,12 @@ impl Party {
         records: &[String],
         need: &Need,
         now: Timestamp,
-    ) -> Result<&'a str, String> {
+    ) -> Result<Granted<'a>, String> {
         let mut nearest = match records {
             [] => "has no TXT record".to_owned(),
             [..] => format!("has no record for {}", self.issuers.join(" or ")),
         };
+        let mut granted = None;
         for record in records {
             let mut parts = record.split(';').map(trimmed);
             let first = parts.next().unwrap_or_default();
@@ -105,11 +115,12 @@ impl Party {
                 continue;
             };
             match self.judge_parameters(parts, need, now) {
-                Ok(()) => return Ok(issuer),
+                Ok(None) => return Ok(Granted { issuer, until: None }),
+                Ok(until) => granted = Some(Granted { issuer, until }),
                 Err(why) => nearest = format!("has a record for {issuer} that {why}"),
             }
         }
-        Err(nearest)
+        granted.ok_or(nearest)
     }
 
     fn judge_parameters<'r>(
@@ -117,7 +128,7 @@ impl Party {
         parts: impl Iterator<Item = &'r str>,
         need: &Need,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<Option<Timestamp>, String> {
         let parameters = parameters(parts)?;
         let account = *parameters.get("accounturi").unwrap_or(&"");
         if account.is_empty() {
@@ -130,13 +141,13 @@ impl Party {
         if need.wildcard && !policy.is_some_and(|word| word.eq_ignore_ascii_case("wildcard")) {
             return Err("has no `policy=wildcard`".to_owned());
         }
-        let Some(until) = parameters.get("persistuntil") else { return Ok(()) };
+        let Some(until) = parameters.get("persistuntil") else { return Ok(None) };
         let until = until.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
         let until = until.ok_or("has a `persistUntil` that is no number of seconds")?;
         if now > until {
             return Err(format!("ended at {until}"));
         }
-        Ok(())
+        Ok(Some(until))
     }
 
     /// Is it us, as far as it can be told? A hash may be of an earlier key of ours, which the CA still takes; and a CA that
@@ -226,7 +237,7 @@ mod tests {
         let records: Vec<String> = records.iter().map(|&record| record.to_owned()).collect();
         let got = party.judge(&records, &need(wildcard), NOW.parse().unwrap());
         match (&got, wanted) {
-            (Ok(issuer), Ok(wanted)) => assert_eq!(*issuer, wanted, "{row}"),
+            (Ok(granted), Ok(wanted)) => assert_eq!(granted.issuer, wanted, "{row}"),
             (Err(why), Err(part)) => assert!(why.contains(part), "{row}: {why}"),
             (_, _) => panic!("{row}: {got:?}, not {wanted:?}"),
         }
@@ -257,6 +268,20 @@ mod tests {
         check("for ever", &[&with("; persistUntil=4102444800")], false, Ok("ca.example"));
         check("over", &[&with(";persistUntil=1767225600")], false, Err("2026-01-01T00:00:00Z"));
         check("one of two is over", &[&with(";persistUntil=1"), OURS], false, Ok("ca.example"));
+    }
+
+    #[test]
+    fn when_it_ends() {
+        let check = |row: &str, records: &[&str], wanted: Option<&str>| {
+            let records: Vec<String> = records.iter().map(|more| with(more)).collect();
+            let party = party();
+            let granted = party.judge(&records, &need(false), NOW.parse().unwrap()).unwrap();
+            assert_eq!(granted.until.map(|until| until.to_string()).as_deref(), wanted, "{row}");
+        };
+        let ends = "; persistUntil=1798761600";
+        check("never", &[""], None);
+        check("then", &[ends], Some("2027-01-01T00:00:00Z"));
+        check("one of two never", &[ends, ""], None);
     }
 
     #[test]
@@ -298,7 +323,7 @@ mod tests {
             let grant = party.grant(&need(wildcard)).unwrap();
             assert_eq!(grant.value.ends_with("; policy=wildcard"), wildcard, "{grant:?}");
             let got = party.judge(&[grant.value], &need(wildcard), NOW.parse().unwrap());
-            assert_eq!(got, Ok("ca.example"));
+            assert_eq!(got, Ok(Granted { issuer: "ca.example", until: None }));
         }
         assert_eq!(Party::default().grant(&need(true)), None, "a CA that tells no name");
     }

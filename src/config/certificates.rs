@@ -62,8 +62,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     let domains = domains(section);
     let ca = acme::choice(section, meant);
     let challenge = section.value("challenge").and_then(|value| value.one_of(&CHALLENGES));
-    let challenge = challenge.unwrap_or(Challenge::Dns01);
-    let dns = dns(section, challenge, meant);
+    let dns = dns(section, meant);
     let key_type = section.value("key_type").and_then(|value| value.one_of(&KEY_TYPES));
     let profile = section.owned("profile");
     let reuse_key = section.truth("reuse_key");
@@ -79,7 +78,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         name,
         domains,
         dns,
-        challenge,
+        challenge: challenge.unwrap_or(Challenge::Dns01),
         key_type: key_type.unwrap_or(KeyType::EcdsaP256),
         ca,
         profile,
@@ -131,7 +130,7 @@ fn domains(section: &Section<'_>) -> Vec<String> {
     names
 }
 
-fn dns(section: &Section<'_>, challenge: Challenge, meant: &Config) -> String {
+fn dns(section: &Section<'_>, meant: &Config) -> String {
     let value = section.value("dns");
     let name = value.as_ref().and_then(Value::text).unwrap_or("default").to_owned();
     if section.has("source") {
@@ -139,7 +138,7 @@ fn dns(section: &Section<'_>, challenge: Challenge, meant: &Config) -> String {
     }
     match &value {
         Some(value) => must_exist(value, "dns", &meant.dns),
-        None if meant.dns.contains_key(&name) || challenge == Challenge::DnsPersist01 => {}
+        None if meant.dns.contains_key(&name) || !puts_records(section) => {}
         None => {
             let help = match meant.dns.keys().next() {
                 Some(other) => format!("write `dns = \"{other}\"`, or a section `[dns.default]`"),
@@ -151,6 +150,11 @@ fn dns(section: &Section<'_>, challenge: Challenge, meant: &Config) -> String {
         }
     }
     name
+}
+
+/// A word that is none of the known ones was reported already.
+fn puts_records(section: &Section<'_>) -> bool {
+    section.value("challenge").is_none_or(|value| value.text() == Some("dns-01"))
 }
 
 fn name(section: &Section<'_>, source: Option<&PathBuf>, domains: &[String]) -> Option<String> {

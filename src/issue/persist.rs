@@ -141,7 +141,7 @@ impl Job<'_> {
         for one in shown {
             let judged = party.judge(&one.texts, need, now);
             let why = |why: String| format!("{place} {why} ({} says)", one.server);
-            judged.map_err(why)?.clone_into(&mut issuer);
+            judged.map_err(why)?.issuer.clone_into(&mut issuer);
         }
         Ok(issuer)
     }
@@ -153,7 +153,7 @@ impl Job<'_> {
         let open = open.map_err(|error| session.failure("to show what is to be proved", error))?;
         if let Some(none) = open.iter().find(|open| open.url.is_none()) {
             return Err(Failure::free(anyhow!(
-                "the CA offers no {METHOD} for {}, but {}\nhelp: take `challenge` out, and name a [dns.NAME] by which records are put",
+                "the CA offers no {METHOD} for {}; it offers {}\nhelp: take `challenge` out, and name a [dns.NAME] by which records are put",
                 none.name,
                 none.offered.join(", ")
             )));

@@ -78,6 +78,27 @@ fn the_record_is_told_then_used_for_good() {
     }
 }
 
+#[test]
+fn doctor_warns_before_a_record_ends() {
+    let town = town(|_| {});
+    let record = told(&town.run("renew"));
+    let check = |row: &str, days: i64, state: &str| {
+        let until = jiff::Timestamp::now().as_second() + days * 24 * 3600;
+        set(&town, &[&format!("{record}; persistUntil={until}")]);
+        let doctor = town.run("doctor --json").json();
+        let checks = doctor["checks"].as_array().unwrap().iter();
+        let states: Vec<_> = checks.filter(|check| check["name"] == "record").collect();
+        assert_eq!(
+            (states.len(), states[0]["state"].as_str()),
+            (1, Some(state)),
+            "{row}: {states:?}"
+        );
+    };
+    check("next year", 365, "good");
+    check("next week", 7, "warning");
+    check("yesterday", -1, "bad");
+}
+
 /// One record that does not do, and no order; `URL` stands for our account's.
 fn refuses(row: &str, record: &str, why: &str) {
     let town = town(|_| {});
@@ -127,7 +148,12 @@ fn a_ca_that_has_it_not_is_told_once() {
     let record = told(&town.run("renew"));
     set(&town, &[&record]);
     let ended = town.run("renew");
-    says("not offered", &ended, 1, &["offers no dns-persist-01 for example.test", "dns-01"]);
+    says(
+        "not offered",
+        &ended,
+        1,
+        &["offers no dns-persist-01 for example.test; it offers", "dns-01"],
+    );
     assert_eq!(town.cost(), [1, 0, 0, 0], "only an order tells what a CA offers");
     says("again", &town.run("renew"), 1, &["offers no dns-persist-01"]);
     assert_eq!(town.cost(), [1, 0, 0, 0], "the order is kept");
