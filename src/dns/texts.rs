@@ -105,6 +105,8 @@ mod tests {
         let broken = zone().code("", RecordType::TXT, ResponseCode::ServFail);
         check("one", &[Some(one())], Ok(&["one"])).await;
         check("two at one name", &[Some(one().txt(NAME, "2"))], Ok(&["one and 2"])).await;
+        let long = "x".repeat(300);
+        check("in two strings", &[Some(zone().txt(NAME, &long))], Ok(&[&long])).await;
         check("a lagging one", &[Some(one()), Some(zone())], Ok(&["one", ""])).await;
         check("a dead one", &[None, Some(one())], Ok(&["one"])).await;
         check("a broken one", &[Some(broken.clone()), Some(one())], Ok(&["one"])).await;

@@ -204,7 +204,7 @@ fn word(kind: &ChallengeType) -> String {
         ChallengeType::Dns01 => "dns-01".to_owned(),
         ChallengeType::TlsAlpn01 => "tls-alpn-01".to_owned(),
         ChallengeType::Unknown(word) => Redactor::default().clean(word),
-        other => format!("{other:?}"),
+        other @ (ChallengeType::DeviceAttest01 | _) => format!("{other:?}"),
     }
 }
 
