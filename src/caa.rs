@@ -1,4 +1,4 @@
-//! CAA: may this CA issue for this name by DNS-01? RFC 8659, with the parameters of RFC 8657. Pure.
+//! CAA: may this CA issue for this name, proved as we prove it? RFC 8659, with the parameters of RFC 8657. Pure.
 
 /// One CAA record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Wish<'a> {
     pub account: Option<&'a str>,
     /// For a wildcard name.
     pub wildcard: bool,
+    /// How the name is proved, as RFC 8657 calls it: `dns-01`.
+    pub method: &'a str,
 }
 
 /// What the records say.
@@ -116,14 +118,14 @@ impl<'a> Value<'a> {
     /// What its parameters leave of it.
     fn judge(&self, wish: &Wish<'_>) -> Verdict {
         let methods = self.all("validationmethods");
-        let proves = |list: &str| list.split(',').any(|method| method.trim() == METHOD);
+        let proves = |list: &str| list.split(',').any(|method| method.trim() == wish.method);
         match methods.as_slice() {
             [] => {}
             [list] if proves(list) => {}
             [list] => {
                 return Verdict::Forbidden(format!(
-                    "it takes {list} of {}, and we prove by {METHOD}",
-                    self.issuer
+                    "it takes {list} of {}, and we prove by {}",
+                    self.issuer, wish.method
                 ));
             }
             [..] => return self.unsatisfiable("validationmethods"),
@@ -154,9 +156,6 @@ impl<'a> Value<'a> {
         ))
     }
 }
-
-/// How we prove a name, as RFC 8657 calls it.
-const METHOD: &str = "dns-01";
 
 /// Tags that CAs know: RFC 8659, and `issuemail` (RFC 9495).
 const KNOWN: [&str; 4] = ["issue", "issuewild", "iodef", "issuemail"];
@@ -192,7 +191,8 @@ mod tests {
         let set: Vec<Property> = records.iter().map(property).collect();
         let identities: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         for (wildcard, wanted) in [(false, wanted[0]), (true, wanted[1])] {
-            let verdict = judge(&set, &Wish { identities: &identities, account, wildcard });
+            let verdict =
+                judge(&set, &Wish { identities: &identities, account, wildcard, method: "dns-01" });
             let (word, reason) = match &verdict {
                 Verdict::Allowed => ("yes", ""),
                 Verdict::Unsure(why) => ("?", why.as_str()),
@@ -241,6 +241,20 @@ mod tests {
         );
         check("a parameter of another kind", &["0 issue ca.example; x=1"], both("yes"));
         check("mail alone is ruled", &["0 issuemail ;"], both("yes"));
+    }
+
+    #[test]
+    fn methods() {
+        let identities = ["ca.example".to_owned()];
+        let check = |methods: &str, method, wanted| {
+            let record = format!("0 issue ca.example; validationmethods={methods}");
+            let set = [property(&record.as_str())];
+            let wish = Wish { identities: &identities, account: None, wildcard: false, method };
+            assert_eq!(judge(&set, &wish) == Verdict::Allowed, wanted, "{methods}, {method}");
+        };
+        check("dns-01", "dns-01", true);
+        check("dns-01", "dns-persist-01", false);
+        check("dns-01,dns-persist-01", "dns-persist-01", true);
     }
 
     #[test]

@@ -123,6 +123,12 @@ impl Prover {
         Proved { result, left: self.clean_up(&placed).await }
     }
 
+    /// Asks the DNS as the `[dns.NAME]` of this name says, for what others have put.
+    #[must_use]
+    pub fn asker(&self, dns: &str) -> Asker {
+        self.accesses.asker(dns)
+    }
+
     /// Takes away what the journal knows of an order that will not be carried on; answers what could not be. The caller
     /// holds the lineage's lock.
     ///

@@ -288,7 +288,7 @@ pub struct Account {
 /// What can be done with an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum AccountAct {
-    /// Its URL, state and contact, as the CA has them
+    /// Its URL, state and contact, as the CA has them, and the records of dns-persist-01
     Show,
     /// Tell the CA the configuration's `contact`
     Update,

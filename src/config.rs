@@ -249,8 +249,10 @@ pub struct Certificate {
     pub name: String,
     /// The names asked for, ASCII, lower case, `*.` allowed. Empty for a `source`.
     pub domains: Vec<String>,
-    /// Name of the `[dns.NAME]`; not for a `source`.
+    /// Name of the `[dns.NAME]`; not for a `source`. There may be none of that name where nothing is put.
     pub dns: String,
+    /// How its names are proved.
+    pub challenge: Challenge,
     /// Kind of the key.
     pub key_type: KeyType,
     /// The CA that it is asked of first; none: that of `[acme]`.
@@ -265,6 +267,15 @@ pub struct Certificate {
     pub deploy: Vec<Deploy>,
     /// Line of its `[[certificate]]` in the file.
     pub line: usize,
+}
+
+/// How names are proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// `dns-01`, the default: a TXT value for each order, put and taken away again.
+    Dns01,
+    /// `dns-persist-01`: a TXT record that the names' owner has set for good; nothing is put.
+    DnsPersist01,
 }
 
 /// Kinds of keys that a CA takes.

@@ -11,6 +11,7 @@ mod fake;
 mod library;
 mod rfc2136;
 mod show;
+mod texts;
 mod webhook;
 mod wire;
 
@@ -33,6 +34,7 @@ pub use self::alidns::zone_of;
 pub use self::ask::Asker;
 pub use self::caa::CaaSet;
 pub use self::show::Wanted;
+pub use self::texts::Texts;
 
 /// An access to the DNS. `name` has no dot at its end; both verbs may be called again and then do nothing more.
 pub trait Dns {
@@ -143,14 +145,24 @@ impl Accesses {
                 "there is no `[dns.{name}]` in the configuration\nhelp: add it, at least until its records are taken away"
             )
         })?;
-        let doh = config.doh.as_deref().map(|url| doh::Doh::new(url, self.http.clone()));
-        let asker = Rc::new(Asker::new(&config.nameservers).or_by_https(doh));
+        let asker = Rc::new(self.asker_of(config));
         Ok(Access {
             dns: self.dns(name, config, &asker, keep)?,
             asker,
             propagation: config.propagation_timeout,
             settle: config.settle,
         })
+    }
+
+    /// Asks as the `[dns.NAME]` of this name says; where there is none, the system's name servers and the zones' own.
+    #[must_use]
+    pub fn asker(&self, name: &str) -> Asker {
+        self.configs.get(name).map_or_else(|| Asker::new(&[]), |config| self.asker_of(config))
+    }
+
+    fn asker_of(&self, config: &config::Dns) -> Asker {
+        let doh = config.doh.as_deref().map(|url| doh::Doh::new(url, self.http.clone()));
+        Asker::new(&config.nameservers).or_by_https(doh)
     }
 
     fn dns(

@@ -9,6 +9,7 @@ mod jws;
 mod key;
 mod ladder;
 mod order;
+mod persist;
 mod refusal;
 mod registered;
 mod wish;
@@ -34,6 +35,7 @@ use crate::store::{Lock, LockError, Store, Wait};
 use crate::told;
 
 pub use self::ladder::after;
+pub use self::persist::party;
 pub use self::registered::Registered;
 pub use instant_acme::RevocationReason;
 
@@ -66,6 +68,10 @@ pub struct Introduction {
     pub profiles: Vec<String>,
     /// By which names CAA records allow it.
     pub caa_identities: Vec<String>,
+    /// By which names records of dns-persist-01 allow it.
+    pub issuers: Vec<String>,
+    /// What comes before the hash of an account in such a record; none: the account's URL stands there.
+    pub account_hash_prefix: Option<String>,
 }
 
 /// Asks a CA for its directory, and for nothing else.

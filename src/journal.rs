@@ -301,6 +301,7 @@ mod tests {
             name: "example.test".to_owned(),
             domains: ["example.test", "*.example.test"].map(str::to_owned).into(),
             dns: "default".to_owned(),
+            challenge: crate::config::Challenge::Dns01,
             key_type: KeyType::EcdsaP256,
             ca: None,
             profile: None,

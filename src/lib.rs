@@ -34,6 +34,7 @@ pub mod report;
 // what it walks on
 pub mod cert;
 pub mod caa;
+pub mod persist;
 pub mod ari;
 pub mod journal;
 pub mod store;

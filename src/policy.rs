@@ -162,7 +162,7 @@ fn names_proved_by<'a>(config: &'a Config, account: &str) -> BTreeSet<&'a str> {
 
 /// The account at whose Alibaba Cloud DNS a certificate's names are proved.
 fn alidns_account<'a>(config: &'a Config, certificate: &Certificate) -> Option<&'a str> {
-    let Provider::Alidns { aliyun } = &config.dns.get(&certificate.dns)?.provider else {
+    let Provider::Alidns { aliyun } = &config.dns.get(certificate.puts_by()?)?.provider else {
         return None;
     };
     Some(aliyun)

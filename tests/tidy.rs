@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cert", &[]),
     ("config", &[]),
     ("caa", &[]),
+    ("persist", &[]),
     ("policy", &["config"]),
     ("doctor", &["caa", "cert", "plan", "report", "told"]),
     ("hook", &[]),
@@ -42,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ground",
             "dns",
             "told",
+            "persist",
         ],
     ),
     ("deploy", &["aliyun", "cert", "config", "journal", "plan", "store"]),
@@ -51,7 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// These decide: they touch no clock, disk, network, environment, and nothing in them waits.
 const PURE: &[&str] = &[
     "caa", "cert", "check", "plan", "hook", "report", "journal", "config", "told", "policy",
-    "doctor",
+    "doctor", "persist",
 ];
 
 const IMPURE: &[&str] = &[

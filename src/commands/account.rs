@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::{Ended, Form, Refusal, configured_or_not, open};
 use crate::cli::{Account as Flags, AccountAct, Global};
-use crate::config::{Acme, Config, nearest};
+use crate::config::{Acme, Challenge, Config, nearest};
 use crate::ground::Ground;
 use crate::issue::{Failure, Issuer, Registered};
+use crate::persist::{Grant, Party, needs};
 use crate::report;
 use crate::run::Run;
 use crate::store::{Lock, LockError, Store, Wait};
@@ -23,6 +24,8 @@ struct Document<'a> {
     thumbprint: &'a str,
     /// Where its key is kept.
     file: String,
+    /// What the certificates that are proved by dns-persist-01 need in the DNS.
+    records: Vec<Grant>,
 }
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
@@ -35,10 +38,22 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let _lock = lock(&run, &store, &directory, flags.act).await?;
     let found = act(&*run.issuer(&acme)?, flags.act).await.map_err(|failure| failure.error)?;
     let found = found.ok_or_else(|| none(&directory))?;
-    let Registered { url, status, contact, thumbprint } = &found;
-    let schema = report::SCHEMA;
-    let document =
-        Document { schema, directory: &directory, url, status, contact, thumbprint, file };
+    let Registered { party, status, contact } = &found;
+    let document = Document {
+        schema: report::SCHEMA,
+        directory: &directory,
+        url: &party.account,
+        status,
+        contact,
+        thumbprint: &party.thumbprint,
+        file,
+        records: match flags.act {
+            AccountAct::Deactivate => Vec::new(),
+            AccountAct::Show | AccountAct::Update | AccountAct::Rollover => {
+                records(&run.config, &acme, party)
+            }
+        },
+    };
     let stdout = match Form::from(flags.json) {
         Form::Json => report::json(&document),
         Form::Text => text(&document, flags.act),
@@ -58,6 +73,16 @@ fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Acme, Refusa
         let what = format!("the configuration has no `[acme.{name}]`");
         Refusal::Wrong(told::lines("error", &what, &help))
     })
+}
+
+/// The records for the certificates that are asked of this CA, first or in another's stead.
+fn records(config: &Config, acme: &Acme, party: &Party) -> Vec<Grant> {
+    let certificates = config.certificates.iter().filter(|one| {
+        let mut cas = std::iter::once(config.ca(one)).chain(config.fallback(one));
+        one.challenge == Challenge::DnsPersist01 && cas.any(|ca| ca.name == acme.name)
+    });
+    let names: Vec<String> = certificates.flat_map(|one| one.domains.iter().cloned()).collect();
+    needs(&names).iter().filter_map(|need| party.grant(need)).collect()
 }
 
 async fn act(issuer: &Issuer, act: AccountAct) -> Result<Option<Registered>, Failure> {
@@ -86,7 +111,7 @@ fn none(directory: &str) -> anyhow::Error {
 }
 
 fn text(document: &Document<'_>, act: AccountAct) -> String {
-    let Document { directory, url, status, contact, thumbprint, file, .. } = document;
+    let Document { directory, url, status, contact, thumbprint, file, records, .. } = document;
     let contact = match contact.is_empty() {
         true => "none (or the CA does not show it)".to_owned(),
         false => contact.join(", "),
@@ -97,7 +122,8 @@ fn text(document: &Document<'_>, act: AccountAct) -> String {
         AccountAct::Rollover => ("the account has a new key\n", file.as_str()),
         AccountAct::Deactivate => ("the account has ended\n", "deleted"),
     };
+    let records: String = records.iter().map(|grant| format!("record      {grant}\n")).collect();
     format!(
-        "{done}account     {url}\nCA          {directory}\nstatus      {status}\ncontact     {contact}\nthumbprint  {thumbprint}\nkey         {key}\n"
+        "{done}account     {url}\nCA          {directory}\nstatus      {status}\ncontact     {contact}\nthumbprint  {thumbprint}\nkey         {key}\n{records}"
     )
 }

@@ -16,6 +16,7 @@ use crate::told;
 
 mod authority;
 mod cloud;
+mod grants;
 mod house;
 mod keys;
 mod names;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::said::{Place, Section, Value, did_you_mean};
 use super::sections::{keep_out_secret, url, well_named};
-use super::{Acme, Certificate, Config, Eab};
+use super::{Acme, Certificate, Challenge, Config, Eab};
 
 /// The name of the CA of `[acme]`.
 const DEFAULT: &str = "default";
@@ -105,6 +105,12 @@ impl Certificate {
     #[must_use]
     pub fn at_fallback(&self) -> Self {
         Self { profile: None, ..self.clone() }
+    }
+
+    /// Name of the `[dns.NAME]` by which records are put; none where nothing is put.
+    #[must_use]
+    pub fn puts_by(&self) -> Option<&str> {
+        (self.challenge == Challenge::Dns01).then_some(self.dns.as_str())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::said::{Section, Value};
 use super::sections::must_exist;
-use super::{CdnDomain, Certificate, Config, Deploy, KeyType, acme, dns_name, edge};
+use super::{CdnDomain, Certificate, Challenge, Config, Deploy, KeyType, acme, dns_name, edge};
 
 /// Let's Encrypt and most others take no more names in one certificate.
 const MOST_NAMES: usize = 100;
@@ -14,7 +14,11 @@ const MOST_NAMES: usize = 100;
 const LONGEST_CERT_NAME: usize = 63;
 
 /// Settings of issuing; they have no sense beside `source`.
-const OF_ISSUING: [&str; 6] = ["domains", "acme", "dns", "key_type", "profile", "reuse_key"];
+const OF_ISSUING: [&str; 7] =
+    ["domains", "acme", "dns", "challenge", "key_type", "profile", "reuse_key"];
+
+const CHALLENGES: [(&str, Challenge); 2] =
+    [("dns-01", Challenge::Dns01), ("dns-persist-01", Challenge::DnsPersist01)];
 
 const KEY_TYPES: [(&str, KeyType); 5] = [
     ("ecdsa-p256", KeyType::EcdsaP256),
@@ -57,6 +61,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     let source = section.value("source").and_then(|value| source(section, &value));
     let domains = domains(section);
     let ca = acme::choice(section, meant);
+    let challenge = section.value("challenge").and_then(|value| value.one_of(&CHALLENGES));
     let dns = dns(section, meant);
     let key_type = section.value("key_type").and_then(|value| value.one_of(&KEY_TYPES));
     let profile = section.owned("profile");
@@ -73,6 +78,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         name,
         domains,
         dns,
+        challenge: challenge.unwrap_or(Challenge::Dns01),
         key_type: key_type.unwrap_or(KeyType::EcdsaP256),
         ca,
         profile,
@@ -132,7 +138,7 @@ fn dns(section: &Section<'_>, meant: &Config) -> String {
     }
     match &value {
         Some(value) => must_exist(value, "dns", &meant.dns),
-        None if meant.dns.contains_key(&name) => {}
+        None if meant.dns.contains_key(&name) || !puts_records(section) => {}
         None => {
             let help = match meant.dns.keys().next() {
                 Some(other) => format!("write `dns = \"{other}\"`, or a section `[dns.default]`"),
@@ -144,6 +150,11 @@ fn dns(section: &Section<'_>, meant: &Config) -> String {
         }
     }
     name
+}
+
+/// A word that is none of the known ones was reported already.
+fn puts_records(section: &Section<'_>) -> bool {
+    section.value("challenge").is_none_or(|value| value.text() == Some("dns-01"))
 }
 
 fn name(section: &Section<'_>, source: Option<&PathBuf>, domains: &[String]) -> Option<String> {

@@ -77,6 +77,14 @@ fn everything_said() {
 }
 
 #[test]
+fn every_challenge_said() {
+    let config = read(include_str!("testdata/everything.toml")).unwrap();
+    let puts: Vec<_> = config.certificates.iter().map(super::Certificate::puts_by).collect();
+    assert_eq!(puts, [Some("own"), None, Some("default")]);
+    assert_eq!(config.certificates[1].challenge, super::Challenge::DnsPersist01);
+}
+
+#[test]
 fn every_credential_said() {
     let config = read(include_str!("testdata/everything.toml")).unwrap();
     let (second, third) = (&config.aliyun["second"], &config.aliyun["third"]);

@@ -42,7 +42,9 @@ impl Zone {
     }
 
     pub(crate) fn txt(self, name: &str, value: &str) -> Self {
-        self.record(name, RData::TXT(TXT::new(vec![value.to_owned()])))
+        // A string of a record has at most 255 letters (RFC 1035, 3.3.14).
+        let strings = value.as_bytes().chunks(255).map(|part| String::from_utf8_lossy(part).into());
+        self.record(name, RData::TXT(TXT::new(strings.collect())))
     }
 
     pub(crate) fn cname(self, name: &str, target: &str) -> Self {

@@ -178,7 +178,8 @@ impl fmt::Display for Look {
     }
 }
 
-fn text(data: &RData) -> Option<String> {
+/// The strings of a TXT record as one.
+pub(super) fn text(data: &RData) -> Option<String> {
     let RData::TXT(txt) = data else { return None };
     Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
 }

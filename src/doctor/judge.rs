@@ -329,7 +329,8 @@ mod tests {
             vec![Property { critical: false, tag: "issue".to_owned(), value: value.to_owned() }]
         };
         let check = |row, set: Vec<Property>, state, part| {
-            let wish = Wish { identities: &identities, account: None, wildcard: true };
+            let (account, wildcard, method) = (None, true, "dns-01");
+            let wish = Wish { identities: &identities, account, wildcard, method };
             says(row, &caa("*.a.test", "a.test", &set, &wish), state, part);
         };
         check("none", Vec::new(), State::Good, "any CA");

@@ -16,7 +16,7 @@ use reqwest::{Request, Url};
 use serde::Deserialize;
 
 use super::answer::{Heard, judge};
-use super::{Failure, Introduction};
+use super::{Failure, Introduction, persist};
 use crate::ground::Clock;
 use crate::http::{Answer, Http, http_date};
 
@@ -49,6 +49,10 @@ pub(super) struct Meta {
     pub(super) external_account_required: bool,
     pub(super) profiles: BTreeMap<String, String>,
     pub(super) caa_identities: Vec<String>,
+    #[serde(deserialize_with = "persist::or_none")]
+    pub(super) issuer_domain_names: Vec<String>,
+    #[serde(deserialize_with = "persist::or_none")]
+    pub(super) account_hash_prefix: Option<String>,
 }
 
 /// A line to the CA for one order. It remembers the last answer, so orders side by side need a line each.
@@ -121,10 +125,12 @@ pub(super) async fn introduce(http: &Http, directory: &str) -> anyhow::Result<In
     let Directory { meta, .. } = read(&page, directory)?;
     Ok(Introduction {
         date: date(&page.headers),
+        issuers: meta.issuers(),
         terms: meta.terms_of_service,
         binding_required: meta.external_account_required,
         profiles: meta.profiles.into_keys().collect(),
         caa_identities: meta.caa_identities,
+        account_hash_prefix: meta.account_hash_prefix,
     })
 }
 
@@ -179,7 +185,10 @@ impl Line {
     /// One exchange, whose answer is remembered.
     pub(super) async fn hear(&self, request: Request) -> Result<Answer, Error> {
         let (answer, heard) = self.ca.exchange(request).await?;
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+        let mut last = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, heard).offers;
+        last.offers.extend(before);
+        drop(last);
         judge(&answer).map_err(|unusable| Error::Other(Box::new(unusable)))?;
         Ok(answer)
     }

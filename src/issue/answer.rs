@@ -1,11 +1,13 @@
 //! What an answer of a CA says beside its body, and whether it is one at all.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ::http::HeaderValue;
 use ::http::header::{CONTENT_TYPE, HeaderName, LINK, LOCATION};
 use jiff::Timestamp;
 
+use super::persist;
 use crate::http::{Answer, retry_at};
 use crate::secret::Redactor;
 
@@ -22,6 +24,8 @@ pub(super) struct Heard {
     pub(super) alternates: Vec<String>,
     /// The body, where it is a chain.
     pub(super) chain: Option<String>,
+    /// What challenges told until now: by which domain names records allow the CA, by their URLs.
+    pub(super) offers: BTreeMap<String, Vec<String>>,
 }
 
 /// An answer that no ACME server gives: a proxy's page, a redirect.
@@ -40,6 +44,7 @@ impl Heard {
             location: field(LOCATION).map(ToOwned::to_owned),
             alternates: headers.get_all(LINK).iter().flat_map(alternates).collect(),
             chain: is_chain.then(|| String::from_utf8_lossy(body).into_owned()),
+            offers: persist::offers(body),
         }
     }
 }

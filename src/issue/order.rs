@@ -10,10 +10,10 @@ use super::account::Session;
 use super::acme::patient;
 use super::begin::Resumed;
 use super::refusal::{self, Reason, kind_of};
-use super::{Failure, Issuer, key};
+use super::{Failure, Issuer, key, persist};
 use crate::cert::{Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
-use crate::config::Certificate;
+use crate::config::{Certificate, Challenge};
 use crate::journal::{OrderedFrom, Turn};
 
 /// What is to be issued, and with whom we speak about it.
@@ -47,7 +47,12 @@ impl<'a> Job<'a> {
         let session = self.issuer.unless_stopped(self.issuer.session()).await?;
         let mut under_way = match self.resume(session).await? {
             Resumed::Order(under_way) => *under_way,
-            Resumed::Nothing(session) => self.begin(session).await?,
+            Resumed::Nothing(session) => {
+                if self.certificate.challenge == Challenge::DnsPersist01 {
+                    self.issuer.unless_stopped(self.granted(&session)).await?;
+                }
+                self.begin(session).await?
+            }
         };
         let chain = self.drive(&mut under_way).await?;
         let from = OrderedFrom {
@@ -80,12 +85,21 @@ impl<'a> Job<'a> {
 
     /// Puts the proofs, has the CA look at them, takes them away.
     async fn prove(&self, under_way: &mut UnderWay) -> Result<(), Failure> {
-        let proofs = self.issuer.unless_stopped(under_way.proofs()).await?;
+        let (kind, proofs) = match self.certificate.challenge {
+            Challenge::Dns01 => {
+                let proofs = self.issuer.unless_stopped(under_way.proofs()).await?;
+                (ChallengeType::Dns01, proofs)
+            }
+            Challenge::DnsPersist01 => {
+                self.issuer.unless_stopped(self.check_offers(under_way)).await?;
+                (persist::kind(), Vec::new())
+            }
+        };
         let url = under_way.order.url().to_owned();
         let purpose =
             Purpose { lineage: &self.certificate.name, dns: &self.certificate.dns, order: &url };
         let body = async || {
-            under_way.answer().await?;
+            under_way.answer(&kind).await?;
             under_way.settle(OrderStatus::Pending).await
         };
         let proved = self.issuer.prover.prove(purpose, &proofs, body).await;
@@ -177,7 +191,7 @@ impl UnderWay {
     }
 
     /// Has the CA look at what stands in the DNS. Challenges that it looks at already are let alone.
-    async fn answer(&mut self) -> Result<(), Failure> {
+    async fn answer(&mut self, kind: &ChallengeType) -> Result<(), Failure> {
         let mut refused = None;
         let mut authorizations = self.order.authorizations();
         while let Some(next) = authorizations.next().await {
@@ -191,7 +205,7 @@ impl UnderWay {
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
-            let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01) else {
+            let Some(mut challenge) = authorization.challenge(kind.clone()) else {
                 continue;
             };
             if challenge.status != ChallengeStatus::Pending {

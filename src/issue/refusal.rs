@@ -134,10 +134,10 @@ fn help(kind: &str) -> &'static str {
             "nothing: it is tried again by itself when the CA allows; for Let's Encrypt see https://letsencrypt.org/docs/rate-limits"
         }
         "unauthorized" => {
-            "look at the TXT records of _acme-challenge of that name: another program or a CNAME may stand in the way"
+            "look at the TXT records by which that name is proved (_acme-challenge, _validation-persist): another program or a CNAME may stand in the way"
         }
         "incorrectResponse" => {
-            "look at the TXT records of _acme-challenge of that name: an old value may stand there"
+            "look at the TXT records by which that name is proved (_acme-challenge, _validation-persist): an old value may stand there"
         }
         "dns" => {
             "look at the zone's delegation, its name servers and DNSSEC (https://dnsviz.net); all must answer from everywhere"

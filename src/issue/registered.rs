@@ -14,19 +14,18 @@ use super::acme::{Ca, Line, patient};
 use super::jws::{AccountKey, Kept, Signer};
 use super::{Failure, Issuer, refusal};
 use crate::challenge::on_disk;
+use crate::persist::Party;
 use crate::store::Store;
 
 /// An account as the CA describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// Its URL: `accounturi` of a CAA record (RFC 8657).
-    pub url: String,
+    /// What records name: its URL (`accounturi` of a CAA record, RFC 8657), and its key's thumbprint.
+    pub party: Party,
     /// `valid`, `deactivated` or `revoked`.
     pub status: String,
     /// Mail addresses that the CA keeps.
     pub contact: Vec<String>,
-    /// Its public key's thumbprint (RFC 7638).
-    pub thumbprint: String,
 }
 
 /// RFC 8555, 7.1.2, as far as we show it.
@@ -179,12 +178,15 @@ impl Held {
         let Document { status, contact } = serde_json::from_slice(&answer.body)
             .map_err(|error| anyhow!("the CA describes the account in no way we know: {error}"))?;
         let mail = |url: String| url.trim_start_matches("mailto:").to_owned();
-        Ok(Registered {
-            url: self.url.clone(),
-            status,
-            contact: contact.into_iter().map(mail).collect(),
+        let meta = self.ca.meta();
+        let party = Party {
+            issuers: meta.issuers(),
+            account: self.url.clone(),
             thumbprint: self.key.thumbprint(),
-        })
+            hash_prefix: meta.account_hash_prefix.clone(),
+        };
+        let contact = contact.into_iter().map(mail).collect();
+        Ok(Registered { party, status, contact })
     }
 
     /// RFC 8555, 7.3.5: the new key signs that it wants to be this account's, the old key signs all of that.

@@ -103,6 +103,7 @@ async fn what_the_ca_said_outlives_a_full_disk() {
         name: "example.test".to_owned(),
         domains: vec!["example.test".to_owned()],
         dns: "default".to_owned(),
+        challenge: config::Challenge::Dns01,
         key_type: config::KeyType::EcdsaP256,
         ca: None,
         profile: None,

@@ -48,6 +48,7 @@ fn config(certificates: &[(&str, Option<&str>, &[&str])]) -> Config {
             name: (*name).to_owned(),
             domains: if source.is_some() { vec![] } else { vec!["example.com".to_owned()] },
             dns: "default".to_owned(),
+            challenge: crate::config::Challenge::Dns01,
             key_type: KeyType::EcdsaP256,
             ca: None,
             profile: None,

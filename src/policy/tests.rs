@@ -55,6 +55,9 @@ fn only_what_the_configuration_needs() {
     let dns = |zones: &str| format!("{put} {zones}");
     let list = "DescribeDomains *";
     check("nothing", "", &[]);
+    let stands = issued("[\"b.c\"]", "challenge = \"dns-persist-01\"");
+    check("records that stand", &format!("{ALIDNS}{stands}"), &[]);
+    check("and no access", &stands, &[]);
     check("a source", &kept("[\"a.b.c\"]", ""), &[&cdn("a.b.c")]);
     check("a wildcard by the API's name", &kept("[\"*.b.c\"]", ""), &[&cdn(".b.c")]);
     check("two, in order", &kept("[\"z.b.c\", \"a.b.c\"]", ""), &[&cdn("a.b.c,z.b.c")]);

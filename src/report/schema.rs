@@ -47,6 +47,15 @@ struct Account {
     contact: Vec<String>,
     thumbprint: String,
     file: String,
+    records: Vec<Grant>,
+}
+
+/// A TXT record to be set for good.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "a shape, never a value")]
+struct Grant {
+    name: String,
+    value: String,
 }
 
 fn check(name: &str, schema: &Schema) {

@@ -19,6 +19,7 @@ mod keeping_step;
 mod kinds;
 mod names;
 mod older;
+mod persist;
 mod policy;
 mod rollback;
 mod terminal;

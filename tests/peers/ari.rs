@@ -72,8 +72,7 @@ fn renewal_as_the_ca_wants_it() {
 fn the_chain_that_is_preferred() {
     over_newest(|flavour| {
         let world = World::new(flavour, Tricks { alternates: 2, ..Tricks::SOME });
-        let name =
-            |chain| certferry::cert::Leaf::read(&world.ca.root_of(chain)).unwrap().issuer;
+        let name = |chain| certferry::cert::Leaf::read(&world.ca.root_of(chain)).unwrap().issuer;
         for (row, wanted, gets, warns) in [
             ("the default", name(0), name(0), false),
             ("the second alternate", name(2), name(2), false),

@@ -23,6 +23,7 @@ mod crowd;
 mod knot;
 mod names;
 mod pebble;
+mod persist;
 mod program;
 mod refusals;
 mod renew;

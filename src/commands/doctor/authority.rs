@@ -10,6 +10,7 @@ use super::{issued, patient};
 use crate::config::{Acme, Certificate};
 use crate::doctor::{self, Check, State};
 use crate::issue::{self, Introduction};
+use crate::persist::Party;
 use crate::run::Run;
 
 /// What the CA said.
@@ -20,6 +21,8 @@ pub(super) struct Authority {
     pub(super) identities: Vec<String>,
     /// The account's URL.
     pub(super) account: Option<String>,
+    /// What records of dns-persist-01 name; none before the account is registered.
+    pub(super) party: Option<Party>,
 }
 
 /// The one field of a stored account that is no secret.
@@ -62,7 +65,14 @@ async fn ask_one(run: &Run, acme: &Acme) -> Authority {
     checks.extend(said.terms.iter().map(|terms| Check::good("terms", terms, agreed.as_str())));
     checks.push(account_check);
     checks.extend(profiles(run, acme, &said));
-    Authority { checks, identities: said.caa_identities, account }
+    let party = party(run, acme, &said);
+    Authority { checks, identities: said.caa_identities, account, party }
+}
+
+/// An account that cannot be read is told by its own check.
+fn party(run: &Run, acme: &Acme, said: &Introduction) -> Option<Party> {
+    let stored = run.store.as_ref()?.account(&acme.directory).ok()??;
+    issue::party(&stored, said.issuers.clone(), said.account_hash_prefix.clone()).ok()
 }
 
 /// The account by the store: asking the CA would need our key, and could tell no more before an order.

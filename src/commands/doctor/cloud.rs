@@ -55,7 +55,7 @@ fn wanted<'a>(run: &'a Run, lineages: &'a [Lineage]) -> Vec<Wanted<'a>> {
         }
     }
     let proving: BTreeSet<&str> =
-        issued(run).filter_map(|one| alidns_account(run, &one.dns)).collect();
+        issued(run).filter_map(|one| alidns_account(run, one.puts_by()?)).collect();
     for name in &proving {
         targets.entry(name).or_default();
     }

@@ -196,7 +196,7 @@ pub(super) fn programs(run: &Run) -> Vec<Check> {
     let mut checks = Vec::new();
     for (name, access) in &run.config.dns {
         let Provider::Exec { program } = &access.provider else { continue };
-        if !issued(run).any(|certificate| certificate.dns == *name) {
+        if !issued(run).any(|certificate| certificate.puts_by() == Some(name)) {
             continue;
         }
         let subject = program.display().to_string();

@@ -9,11 +9,12 @@ use futures_util::{StreamExt, stream};
 
 use super::authority::{self, Authorities, Authority};
 use super::cloud::{Cloud, state_of};
-use super::{issued, patient, told_code};
+use super::{grants, issued, patient, told_code};
 use crate::caa::Wish;
-use crate::config::{self, Certificate, Provider};
-use crate::dns::{Asker, CaaSet, zone_of};
+use crate::config::{self, Certificate, Challenge, Provider};
+use crate::dns::{Asker, CaaSet, Texts, zone_of};
 use crate::doctor::{self, Check, State};
+use crate::persist::{METHOD, Need};
 use crate::run::Run;
 use crate::told;
 
@@ -34,6 +35,7 @@ struct Name {
     dns: String,
     name: String,
     forms: Vec<Form>,
+    challenge: Challenge,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +46,21 @@ enum Form {
 
 struct Seen {
     name: Name,
-    /// Where its proof goes, after CNAMEs.
-    place: anyhow::Result<String>,
-    /// The zone, where the name server of the access says it.
-    zone: Option<anyhow::Result<String>>,
+    proof: Proof,
     caa: anyhow::Result<CaaSet>,
+}
+
+/// What is to be seen of a name's proof.
+enum Proof {
+    /// It will be put.
+    Put {
+        /// Where it goes, after CNAMEs.
+        place: anyhow::Result<String>,
+        /// The zone, where the name server of the access says it.
+        zone: Option<anyhow::Result<String>>,
+    },
+    /// It stands there for good.
+    Stands(anyhow::Result<Vec<Texts>>),
 }
 
 /// Asks the DNS of all names; those of an access whose servers are all silent are not asked.
@@ -84,9 +96,12 @@ pub(super) async fn ask(run: &Run) -> Names {
 async fn look_at(run: &Run, names: impl Iterator<Item = Name>) -> Vec<Option<Seen>> {
     let unanswered = &Cell::new(0_usize);
     let looks = names.map(|name| async move {
-        let access = run.config.dns.get(&name.dns).filter(|_| unanswered.get() < NAMES)?;
+        if unanswered.get() >= NAMES {
+            return None;
+        }
+        let access = run.config.dns.get(&name.dns);
         let seen = look(name, access).await;
-        let is_unanswered = seen.place.is_err() && seen.caa.is_err();
+        let is_unanswered = seen.proof.is_unanswered() && seen.caa.is_err();
         unanswered.set(unanswered.get() + usize::from(is_unanswered));
         Some(seen)
     });
@@ -133,20 +148,30 @@ fn names(certificate: &Certificate) -> Vec<Name> {
         dns: certificate.dns.clone(),
         name: name.to_owned(),
         forms,
+        challenge: certificate.challenge,
     };
     forms.into_iter().map(name).collect()
 }
 
-async fn look(name: Name, access: &config::Dns) -> Seen {
-    let asker = Asker::new(&access.nameservers);
-    let challenge = format!("_acme-challenge.{}", name.name);
-    let (place, caa) =
-        tokio::join!(patient(asker.follow(&challenge)), patient(asker.caa(&name.name)));
+/// Where records stand for good there may be no access.
+async fn look(name: Name, access: Option<&config::Dns>) -> Seen {
+    let nameservers = access.map(|access| access.nameservers.as_slice()).unwrap_or_default();
+    let asker = &Asker::new(nameservers);
+    let (proof, caa) = tokio::join!(proof(&name, asker, access), patient(asker.caa(&name.name)));
+    Seen { name, proof, caa }
+}
+
+async fn proof(name: &Name, asker: &Asker, access: Option<&config::Dns>) -> Proof {
+    if name.challenge == Challenge::DnsPersist01 {
+        return Proof::Stands(patient(asker.texts(&name.need().place())).await);
+    }
+    let place = patient(asker.follow(&format!("_acme-challenge.{}", name.name))).await;
     let mut zone = None;
-    if let (Provider::Rfc2136 { server, .. }, Ok(place)) = (&access.provider, &place) {
+    let provider = access.map(|access| &access.provider);
+    if let (Some(Provider::Rfc2136 { server, .. }), Ok(place)) = (provider, &place) {
         zone = Some(patient(zone_at(*server, place)).await);
     }
-    Seen { name, place, zone, caa }
+    Proof::Put { place, zone }
 }
 
 async fn zone_at(server: std::net::SocketAddr, place: &str) -> anyhow::Result<String> {
@@ -159,26 +184,71 @@ impl Names {
     /// The checks, once the CA and the cloud have answered.
     pub(super) fn judged(self, run: &Run, authorities: &Authorities, cloud: &Cloud) -> Vec<Check> {
         let seen = || self.seen.iter().flatten();
-        let zones = seen().map(|seen| seen.zone_check(run, cloud));
+        let zones = seen().flat_map(|seen| seen.proof_checks(run, authorities, cloud));
         let caa = seen().flat_map(|seen| seen.caa_of_each(run, authorities));
         let more: Vec<Check> = zones.chain(caa).collect();
         self.checks.into_iter().chain(more).collect()
     }
 }
 
+impl Name {
+    fn need(&self) -> Need {
+        Need { name: self.name.clone(), wildcard: self.forms.contains(&Form::Wildcard) }
+    }
+}
+
+impl Proof {
+    fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Put { place, .. } => place.is_err(),
+            Self::Stands(shown) => shown.is_err(),
+        }
+    }
+}
+
 impl Seen {
-    fn zone_check(&self, run: &Run, cloud: &Cloud) -> Check {
+    fn proof_checks(&self, run: &Run, authorities: &Authorities, cloud: &Cloud) -> Vec<Check> {
+        match &self.proof {
+            Proof::Put { place, zone } => {
+                vec![self.zone_check(run, cloud, place.as_deref(), zone.as_ref())]
+            }
+            Proof::Stands(shown) => {
+                let need = self.name.need();
+                let check = |ca| grants::check(run, &need, shown, ca).of(&self.name.lineage);
+                self.cas(run, authorities).map(check).collect()
+            }
+        }
+    }
+
+    /// The CAs that may be asked for the name.
+    fn cas<'a>(
+        &'a self,
+        run: &'a Run,
+        authorities: &'a Authorities,
+    ) -> impl Iterator<Item = (&'a config::Acme, &'a Authority)> {
+        let one = issued(run).find(|one| one.name == self.name.lineage);
+        let cas = one.into_iter().flat_map(|one| authority::of(run, one));
+        cas.filter_map(|acme| Some((acme, authorities.get(&acme.name)?)))
+    }
+
+    fn zone_check(
+        &self,
+        run: &Run,
+        cloud: &Cloud,
+        place: Result<&str, &anyhow::Error>,
+        said: Option<&anyhow::Result<String>>,
+    ) -> Check {
         let Name { name, lineage, dns, .. } = &self.name;
         let challenge = format!("_acme-challenge.{name}");
-        let place = match &self.place {
+        let place = match place {
             Ok(place) => place,
             Err(error) => return Check::bad("zone", challenge, error).of(lineage),
         };
-        let alias = match *place == challenge {
+        let alias = match place == challenge {
             true => String::new(),
             false => format!("a CNAME leads to {place}; "),
         };
-        let check = match self.zone(run, cloud, place) {
+        let check = match self.zone(run, cloud, place, said) {
             Ok(Some(zone)) => {
                 Check::good("zone", challenge, format!("{alias}[dns.{dns}] holds the zone {zone}"))
             }
@@ -194,9 +264,10 @@ impl Seen {
         run: &Run,
         cloud: &Cloud,
         place: &str,
+        said: Option<&anyhow::Result<String>>,
     ) -> Result<Option<String>, (State, String)> {
         let bad = |error: &anyhow::Error| (State::Bad, told::text(error));
-        if let Some(zone) = &self.zone {
+        if let Some(zone) = said {
             return zone.as_ref().map(|zone| Some(zone.clone())).map_err(bad);
         }
         let access = run.config.dns.get(&self.name.dns).map(|access| &access.provider);
@@ -215,10 +286,7 @@ impl Seen {
 
     /// What the records say to each CA that may be asked for the name.
     fn caa_of_each(&self, run: &Run, authorities: &Authorities) -> Vec<Check> {
-        let one = issued(run).find(|one| one.name == self.name.lineage);
-        let cas = one.into_iter().flat_map(|one| authority::of(run, one));
-        let asked = cas.filter_map(|acme| authorities.get(&acme.name));
-        asked.flat_map(|authority| self.caa_checks(authority)).collect()
+        self.cas(run, authorities).flat_map(|(_, authority)| self.caa_checks(authority)).collect()
     }
 
     fn caa_checks(&self, authority: &Authority) -> Vec<Check> {
@@ -234,7 +302,11 @@ impl Seen {
             let wildcard = *form == Form::Wildcard;
             let star = if wildcard { "*." } else { "" };
             let (identities, account) = (&authority.identities, authority.account.as_deref());
-            let wish = Wish { identities, account, wildcard };
+            let method = match self.name.challenge {
+                Challenge::Dns01 => "dns-01",
+                Challenge::DnsPersist01 => METHOD,
+            };
+            let wish = Wish { identities, account, wildcard, method };
             doctor::caa(&format!("{star}{name}"), &set.at, &set.properties, &wish).of(lineage)
         };
         forms.iter().map(check).collect()

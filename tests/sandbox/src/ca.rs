@@ -23,6 +23,7 @@ mod hierarchy;
 mod jose;
 mod names;
 mod order;
+mod persist;
 mod place;
 mod problem;
 mod record;
@@ -37,7 +38,7 @@ mod validate;
 
 pub use crate::fault::{Ending, Fault};
 pub use record::{Account, Call, Certificate, Order};
-pub use seed::{Profile, RetryAs, Rules, Seed, Window};
+pub use seed::{Persist, Profile, RetryAs, Rules, Seed, Window};
 
 use crate::stage::Stage;
 use crate::wire::Answer;

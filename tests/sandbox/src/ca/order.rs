@@ -203,7 +203,11 @@ fn authorization(state: &mut State, account: usize, name: &str, profile: &Profil
         return id;
     }
     let mut methods = Method::ALL.to_vec();
-    methods.retain(|method| !wildcard || *method == Method::Dns01);
+    methods.retain(|method| match method {
+        Method::Dns01 => true,
+        Method::DnsPersist01 => state.rules.persist.is_some(),
+        Method::Http01 | Method::TlsAlpn01 => !wildcard,
+    });
     state.dice.shuffle(&mut methods);
     let challenge = |method| ChallengeState {
         method,

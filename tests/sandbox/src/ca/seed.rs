@@ -71,6 +71,10 @@ pub struct Rules {
     pub default_profile: Profile,
     /// The names by which CAA records may allow this CA.
     pub caa_identities: Vec<String>,
+    /// `dns-persist-01` is on offer.
+    pub persist: Option<Persist>,
+    /// By which domain names its records allow the CA, where they are other than `caa_identities`.
+    pub persist_issuers: Option<Vec<String>>,
     /// Names that the CA refuses, and all below them: `rejectedIdentifier`.
     pub rejected: BTreeSet<String>,
     /// A valid authorization of the account is used again.
@@ -128,6 +132,8 @@ impl Default for Rules {
             .into(),
             default_profile: Profile::classic(),
             caa_identities: vec!["ca.sandbox.example".to_owned()],
+            persist: None,
+            persist_issuers: None,
             rejected: BTreeSet::new(),
             reuse_authorizations: false,
             dns_servers: Vec::new(),
@@ -202,6 +208,15 @@ impl Profile {
             ..Self::tls_server()
         }
     }
+}
+
+/// How the records of `dns-persist-01` name an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// By its URL, as draft-ietf-acme-dns-persist-01 and Pebble 2.10 have it.
+    Url,
+    /// By a hash, as its -02 has it; the directory says so.
+    Hash,
 }
 
 /// How `Retry-After` is written (RFC 9110 section 10.2.3).

@@ -15,7 +15,7 @@ use super::place::Place;
 use super::problem::Problem;
 use super::record::Call;
 use super::state::State;
-use super::{Done, Shared, account, order, renewal, revoke, validate};
+use super::{Done, Shared, account, order, persist, renewal, revoke, validate};
 use crate::door::{Cut, Door, TlsDoor};
 use crate::fault::{self, Ending, Kind, Side};
 use crate::wire::{Answer, http_date};
@@ -243,6 +243,7 @@ fn directory(state: &mut State) -> Value {
     if state.rules.ari {
         directory["renewalInfo"] = json!(state.url("/acme/renewal-info"));
     }
+    persist::tell(state, &mut directory["meta"]);
     let meta = &mut directory["meta"];
     if state.rules.terms {
         meta["termsOfService"] = json!(state.url("/terms"));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::hierarchy::{Hierarchy, Issued};
 use super::jose::Jwk;
+use super::persist;
 use super::problem::Problem;
 use super::record::Call;
 use super::seed::{Profile, RetryAs, Rules, Seed, Window};
@@ -84,10 +85,12 @@ impl Status {
     }
 }
 
-/// The ways to prove a name. `dns-persist-01` will have its place here.
+/// The ways to prove a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Dns01,
+    /// Where the rules have it.
+    DnsPersist01,
     /// On offer as everywhere; nobody listens, so it fails.
     Http01,
     /// The same.
@@ -95,11 +98,13 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    pub(crate) const ALL: [Self; 3] = [Self::Dns01, Self::Http01, Self::TlsAlpn01];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Dns01, Self::DnsPersist01, Self::Http01, Self::TlsAlpn01];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
         }
@@ -302,8 +307,13 @@ impl State {
             "type": method,
             "url": self.url(&format!("/acme/chall/{}/{method}", id + 1)),
             "status": challenge.status.word(),
-            "token": challenge.token,
         });
+        match challenge.method {
+            Method::DnsPersist01 => document[persist::field(self)] = json!(persist::issuers(self)),
+            Method::Dns01 | Method::Http01 | Method::TlsAlpn01 => {
+                document["token"] = json!(challenge.token);
+            }
+        }
         if let Some(at) = challenge.validated {
             document["validated"] = json!(second(at));
         }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hickory_server::proto::rr::{RData, RecordType};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::Shared;
 use super::ask::{Asker, Found, Lost};
 use super::caa::{Property, Wish};
+use super::persist::Grantee;
 use super::problem::Problem;
 use super::state::{Method, State, Status};
 
@@ -23,6 +25,9 @@ struct Job {
     expected: String,
     account: String,
     identities: Vec<String>,
+    /// What a record of `dns-persist-01` may name, and the time that ends one.
+    grantee: Grantee,
+    now: Timestamp,
 }
 
 /// Validates a challenge, and writes down what came of it.
@@ -74,12 +79,15 @@ impl Job {
             expected: BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(proof.as_bytes())),
             account: state.account_url(authorization.account),
             identities: state.rules.caa_identities.clone(),
+            grantee: Grantee::of(state, authorization.account, &authorization.name),
+            now: state.now(),
         }
     }
 
     async fn prove(&self) -> Result<(), Problem> {
         match self.method {
             Method::Dns01 => self.prove_by_dns().await?,
+            Method::DnsPersist01 => self.prove_by_grant().await?,
             Method::Http01 | Method::TlsAlpn01 => {
                 let detail = format!("{}: connection refused", self.name);
                 return Err(Problem::new("connection", detail));
@@ -103,6 +111,15 @@ impl Job {
                 )),
                 None => Problem::unauthorized(format!("no TXT record found at {name}")),
             });
+        }
+        Ok(())
+    }
+
+    async fn prove_by_grant(&self) -> Result<(), Problem> {
+        let name = format!("_validation-persist.{}", self.name);
+        for found in self.ask(&name, RecordType::TXT).await? {
+            let texts: Vec<String> = found.records.iter().filter_map(text).collect();
+            self.grantee.check(&name, &texts, self.wildcard, self.now)?;
         }
         Ok(())
     }
