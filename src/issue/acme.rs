@@ -12,13 +12,15 @@ use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
+use super::refusal::is_link;
 use super::{Failure, Introduction};
 use crate::ground::Clock;
 use crate::http::{Answer, Http, http_date, retry_at};
+use crate::journal::CLOCKS_APART;
 use crate::secret::Redactor;
 
 /// A CA as its directory describes it, which is fetched once a run.
@@ -70,6 +72,8 @@ pub(super) struct Heard {
     pub(super) location: Option<String>,
     /// `Link: rel="alternate"` (RFC 8555, 7.4.2): other chains.
     pub(super) alternates: Vec<String>,
+    /// Where people are to go after a refusal: its `instance`, else the terms (RFC 8555, 7.3.3).
+    pub(super) visit: Option<String>,
     /// The body, where it is a chain.
     pub(super) chain: Option<String>,
 }
@@ -100,6 +104,9 @@ impl Ca {
         clock: Clock,
     ) -> Result<Arc<Self>, Failure> {
         let page = fetch(&http, directory).await.map_err(Failure::of_ca)?;
+        if page.status >= 400 {
+            return Err(closed(&page, directory, clock.now()));
+        }
         compare_clocks(&page.headers, clock.now())?;
         let Directory { meta, urls, .. } = read(&page, directory).map_err(Failure::of_ca)?;
         Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, urls, clock }))
@@ -162,6 +169,17 @@ async fn fetch(http: &Http, directory: &str) -> anyhow::Result<Answer> {
     Ok(page)
 }
 
+/// A CA that shows nobody its directory now, and may say until when.
+fn closed(page: &Answer, directory: &str, now: Timestamp) -> Failure {
+    let error = anyhow!(
+        "the CA does not show its directory {directory}: it answers {} (`{}`)\nhelp: nothing: the next run tries again; if it \
+         stays so, look at the CA's status page, and at its `directory` in the configuration",
+        page.status,
+        words(&page.body)
+    );
+    Failure { not_before: retry_at(&page.headers, now), ..Failure::of_ca(error) }
+}
+
 fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
     serde_json::from_slice(&page.body).map_err(|error| {
         anyhow!("{directory} is no ACME directory: {error}\nhelp: correct the CA's `directory`")
@@ -215,7 +233,8 @@ impl Heard {
             status: *status,
             retry_at: retry_at(headers, now),
             location: field(LOCATION).map(ToOwned::to_owned),
-            alternates: headers.get_all(LINK).iter().flat_map(alternates).collect(),
+            alternates: links(headers, "alternate"),
+            visit: if *status >= 400 { visit(headers, body) } else { None },
             chain: is_chain.then(|| String::from_utf8_lossy(body).into_owned()),
         }
     }
@@ -313,18 +332,31 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-/// The targets of the links with `rel="alternate"` in one field (RFC 8288, 3).
-fn alternates(field: &HeaderValue) -> Vec<String> {
+/// The page that a refusal leads people to.
+fn visit(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let instance = problem.as_ref().and_then(|problem| problem.get("instance")?.as_str());
+    let pages = instance.map(str::to_owned).into_iter().chain(links(headers, "terms-of-service"));
+    { pages }.find(|page| is_link(page))
+}
+
+/// The targets of the links of this relation.
+fn links(headers: &HeaderMap, relation: &str) -> Vec<String> {
+    headers.get_all(LINK).iter().flat_map(|field| links_in(field, relation)).collect()
+}
+
+/// The targets of the links of this relation in one field (RFC 8288, 3).
+fn links_in(field: &HeaderValue, relation: &str) -> Vec<String> {
     let links = field.to_str().unwrap_or_default().split('<').skip(1);
     let links = links.filter_map(|link| link.split_once('>'));
-    let is_alternate = |parameter: &str| {
+    let is_related = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or_default();
         let mut words = value.trim_matches(|letter| " \t,\"".contains(letter)).split(' ');
         name.trim().eq_ignore_ascii_case("rel")
-            && words.any(|word| word.eq_ignore_ascii_case("alternate"))
+            && words.any(|word| word.eq_ignore_ascii_case(relation))
     };
     links
-        .filter(|(_, parameters)| parameters.split(';').any(is_alternate))
+        .filter(|(_, parameters)| parameters.split(';').any(is_related))
         .map(|(target, _)| target.to_owned())
         .collect()
 }
@@ -353,9 +385,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Times three tries of the crate's own. At one nonce in two refused, one call in a thousand million fails.
 const NONCES: usize = 10;
-
-/// Further apart than drift explains; DESIGN's limit.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 
 /// Bytes of a page that are looked at for words.
 const PAGE_READ: usize = 4096;
@@ -427,6 +456,27 @@ mod tests {
             &[&format!("<{one}>;title=\"rel=alternate\"")],
             &[],
         );
+    }
+
+    fn check_visit(row: &str, link: &str, body: &str, wanted: Option<&str>) {
+        let answer = Answer { status: 403, headers: headers(LINK, link), body: body.into() };
+        let got = Heard::of(&answer, NOW.parse().unwrap()).visit;
+        assert_eq!(got.as_deref(), wanted, "{row}");
+    }
+
+    #[test]
+    fn a_refusal_may_lead_to_a_page() {
+        let terms = "<https://ca.test/terms>;rel=\"terms-of-service\"";
+        let to_agree = Some("https://ca.test/agree");
+        check_visit("its own", terms, "{\"instance\":\"https://ca.test/agree\"}", to_agree);
+        check_visit("the terms", terms, "{}", Some("https://ca.test/terms"));
+        check_visit(
+            "no page",
+            terms,
+            "{\"instance\":\"/agree \\u001b\"}",
+            Some("https://ca.test/terms"),
+        );
+        check_visit("none", "<https://ca.test/dir>;rel=\"index\"", "{\"instance\":7}", None);
     }
 
     fn check_heard(row: &str, status: u16, kind: &str, wanted: Option<&str>) {

@@ -11,10 +11,11 @@ use super::acme::patient;
 use super::begin::Resumed;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key};
-use crate::cert::{Cert, Key};
+use crate::cert::{self, Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::Certificate;
 use crate::journal::{OrderedFrom, Turn};
+use crate::secret::Redactor;
 
 /// What is to be issued, and with whom we speak about it.
 pub(super) struct Job<'a> {
@@ -81,6 +82,7 @@ impl<'a> Job<'a> {
     /// Puts the proofs, has the CA look at them, takes them away.
     async fn prove(&self, under_way: &mut UnderWay) -> Result<(), Failure> {
         let proofs = self.issuer.unless_stopped(under_way.proofs()).await?;
+        self.check_names(&proofs)?;
         let url = under_way.order.url().to_owned();
         let purpose =
             Purpose { lineage: &self.certificate.name, dns: &self.certificate.dns, order: &url };
@@ -97,6 +99,24 @@ impl<'a> Job<'a> {
             Halt::Unready(error) => Failure::free(error),
             Halt::Body(failure) => failure,
         })
+    }
+
+    /// Nobody's values are put but for what was ordered.
+    fn check_names(&self, proofs: &[Proof]) -> Result<(), Failure> {
+        let ordered = |name: &str| {
+            let ordered = self.certificate.domains.iter();
+            ordered.map(|domain| domain.trim_start_matches("*.")).any(|domain| domain == name)
+        };
+        match proofs.iter().find(|proof| !ordered(&proof.name)) {
+            None => Ok(()),
+            Some(Proof { name, .. }) => {
+                let name = Redactor::default().clean(name);
+                let help = "look at the CA's `directory` in the configuration";
+                let error =
+                    anyhow!("the CA wants a proof of {name}, which was not ordered\nhelp: {help}");
+                Err(Failure::of_ca(error))
+            }
+        }
     }
 
     /// Asks for the certificate. A CSR that was refused would be refused again: with the order goes its key.
@@ -144,7 +164,15 @@ impl<'a> Job<'a> {
             })?;
             Ok(cert)
         })
-        .await?;
+        .await;
+        let cert = match cert {
+            Ok(cert) => cert,
+            Err(error) if is_for_another_key(&error) => {
+                let failure = Failure { counted: true, ..Failure::of_ca(error) };
+                return Err(self.give_up(version, failure).await);
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.say(&format!(
             "issued by {}, valid until {:.0}",
             cert.leaf().issuer,
@@ -270,6 +298,11 @@ impl UnderWay {
         }
         reasons
     }
+}
+
+/// No key of ours fits the certificate, and none ever will: the order is of no more use.
+fn is_for_another_key(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(cert::Error::KeyMismatch))
 }
 
 /// Names that are not proved, and their values: none where the CA offers no dns-01.
