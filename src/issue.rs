@@ -4,6 +4,7 @@ mod account;
 mod acme;
 mod begin;
 mod chain;
+mod heard;
 mod jws;
 mod key;
 mod ladder;

@@ -2,7 +2,7 @@
 
 use instant_acme::{Error, Problem};
 
-use super::acme::Heard;
+use super::heard::Heard;
 use super::{Failure, Side};
 use crate::secret::Redactor;
 

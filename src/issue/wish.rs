@@ -7,7 +7,8 @@ use serde::de::value::{BorrowedStrDeserializer, Error as NoId};
 
 use super::Failure;
 use super::account::Session;
-use super::acme::{Heard, patient};
+use super::acme::patient;
+use super::heard::Heard;
 use super::order::Job;
 use super::refusal::kind_of;
 use crate::challenge::on_disk;
