@@ -150,7 +150,7 @@ struct Page {
     #[serde(rename = "suggestedWindow")]
     window: Suggested,
     #[serde(rename = "explanationURL", default)]
-    explanation: Option<String>,
+    explanation: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +173,7 @@ fn word(answer: &Answer) -> Word {
     if end <= start {
         return Word::Refused(format!("a window from {start} to {end}"));
     }
-    Word::Window { start, end, explanation: explanation.as_deref().and_then(page) }
+    Word::Window { start, end, explanation: explanation.as_str().and_then(page) }
 }
 
 /// A link that can be shown: whatever it holds is written as RFC 3986 has it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::cert::Fingerprint;
@@ -127,6 +127,14 @@ pub struct Failures {
     pub asked: String,
 }
 
+impl Failures {
+    /// Must the CA be left alone now? Not for what a clock noted that ran ahead of this one: it may have been years.
+    #[must_use]
+    pub fn hold(&self, now: Timestamp) -> bool {
+        self.not_before > now && self.at.duration_since(now) <= CLOCKS_APART
+    }
+}
+
 /// An ACME order under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -217,7 +225,10 @@ impl AccountMemory {
 }
 
 /// A call in vain for each run, once a month, costs nothing; and a slip of the cloud does not last.
-const AGAIN_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// With clocks further apart than this, no CA is asked for a certificate.
+pub const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a hook asked to keep in step. Known by (client, source).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -55,8 +55,10 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
         renew_reason: renewal.map_or_else(
             || renew_reason(lineage),
             |renewal| {
-                by_fallback(of)
-                    .map_or(renewal.reason.clone(), |by| format!("{}; {by}", renewal.reason))
+                by_fallback(of).map_or_else(
+                    || renewal.reason.clone(),
+                    |by| format!("{}; {by}", renewal.reason),
+                )
             },
         ),
         failures: failures.map_or(0, |failures| failures.count),

@@ -129,6 +129,13 @@ impl Zone {
         answer
     }
 
+    /// The answer to a question about what is not there.
+    pub(crate) fn nothing(&self, name: &Name, kind: RecordType) -> Message {
+        let mut answer = Message::query();
+        self.fill(&mut answer, name, kind);
+        answer
+    }
+
     fn fill(&self, answer: &mut Message, name: &Name, kind: RecordType) {
         let soa = self.apex.clone().map(|apex| {
             let soa = SOA::new(apex.clone(), apex.clone(), 1, 60, 60, 60, 60);

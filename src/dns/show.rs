@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::ask::{Asker, Server, Way, fqdn, says_something};
-use super::wire::Silence;
+use super::wire::{Recursion, Silence};
 
 /// A name and the TXT values that must be seen there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,8 +146,7 @@ impl Look {
     fn see(&mut self, answer: Result<Message, Silence>) {
         self.view = match answer {
             Ok(answer) if says_something(&answer) => {
-                // The zone's own servers have no cache.
-                if self.server.way == Way::Https {
+                if self.may_be_cached(&answer) {
                     self.cached.get_or_insert_with(|| lives(&answer));
                 }
                 self.judge(answer.answers.iter().filter_map(|record| text(&record.data)).collect())
@@ -155,6 +154,14 @@ impl Look {
             Ok(answer) => View::Silent(code(answer.metadata.response_code)),
             Err(silence) => View::Silent(silence.to_string()),
         };
+    }
+
+    /// The zone's own servers have no cache, and say that they are so also where they are set as `nameservers`.
+    fn may_be_cached(&self, answer: &Message) -> bool {
+        match self.server.way {
+            Way::Https | Way::Plain(_, Recursion::Desired) => !answer.metadata.authoritative,
+            Way::Plain(_, Recursion::Off) => false,
+        }
     }
 
     fn judge(&self, seen: BTreeSet<String>) -> View {

@@ -11,14 +11,16 @@ use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::{Request, Url};
 use serde::Deserialize;
 
-use super::answer::{Heard, judge};
+use super::answer::{judge, words};
+use super::heard::Heard;
 use super::{Failure, Introduction, persist};
 use crate::ground::Clock;
-use crate::http::{Answer, Http, http_date};
+use crate::http::{Answer, Http, http_date, retry_at};
+use crate::journal::CLOCKS_APART;
 
 /// A CA as its directory describes it, which is fetched once a run.
 pub(super) struct Ca {
@@ -84,6 +86,9 @@ impl Ca {
         clock: Clock,
     ) -> Result<Arc<Self>, Failure> {
         let page = fetch(&http, directory).await.map_err(Failure::of_ca)?;
+        if page.status >= 400 {
+            return Err(closed(&page, directory, clock.now()));
+        }
         compare_clocks(&page.headers, clock.now())?;
         let Directory { meta, urls, .. } = read(&page, directory).map_err(Failure::of_ca)?;
         Ok(Arc::new(Self { http, directory: directory.to_owned(), page, meta, urls, clock }))
@@ -146,6 +151,17 @@ async fn fetch(http: &Http, directory: &str) -> anyhow::Result<Answer> {
     })?;
     judge(&page).with_context(|| format!("{directory} is no ACME directory"))?;
     Ok(page)
+}
+
+/// A CA that shows nobody its directory now, and may say until when.
+fn closed(page: &Answer, directory: &str, now: Timestamp) -> Failure {
+    let error = anyhow!(
+        "the CA does not show its directory {directory}: it answers {} (`{}`)\nhelp: nothing: the next run tries again; if it \
+         stays so, look at the CA's status page, and at its `directory` in the configuration",
+        page.status,
+        words(&page.body)
+    );
+    Failure { not_before: retry_at(&page.headers, now), ..Failure::of_ca(error) }
 }
 
 fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
@@ -262,9 +278,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Times three tries of the crate's own. At one nonce in two refused, one call in a thousand million fails.
 const NONCES: usize = 10;
-
-/// Further apart than drift explains; DESIGN's limit.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 
 #[cfg(test)]
 mod tests {

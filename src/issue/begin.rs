@@ -8,7 +8,7 @@ use instant_acme::{Error, OrderStatus};
 use super::account::Session;
 use super::acme::patient;
 use super::order::{Job, UnderWay};
-use super::refusal::kind_of;
+use super::refusal::{self, kind_of};
 use super::{Failure, key};
 use crate::cert::Key;
 use crate::challenge::on_disk;
@@ -182,7 +182,8 @@ impl Job<'_> {
 /// The CA knows the order no more, or not as ours. What may pass is no such answer.
 fn is_unknown(error: &Error, status: u16) -> bool {
     match kind_of(error) {
-        Some(kind) => !matches!(kind, "rateLimited" | "serverInternal" | "badNonce"),
+        Some("rateLimited" | "serverInternal" | "badNonce" | "userActionRequired") => false,
+        Some(_) => !refusal::is_own_fault(status),
         None => matches!(status, 404 | 410),
     }
 }

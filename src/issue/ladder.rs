@@ -19,7 +19,7 @@ pub fn after(
 ) -> Failures {
     let before = before.filter(|before| before.asked == asked);
     let count = before.map_or(0, |before| before.count) + u32::from(failure.counted);
-    let held = before.filter(|before| !failure.counted && before.not_before > now);
+    let held = before.filter(|before| !failure.counted && before.hold(now));
     let own = match held {
         Some(held) => held.not_before,
         None if failure.counted => later(now, rung(count)),
@@ -123,6 +123,9 @@ mod tests {
             (1, NOW, false),
         );
         check("within a wait", Some(&waits), &free(), (2, "2026-11-24T00:05:00Z", false));
+        let ahead =
+            Failures { at: at("2027-11-24T00:00:00Z"), ..before(2, "2027-11-24T00:10:00Z") };
+        check("by a clock that ran ahead", Some(&ahead), &free(), (2, NOW, false));
     }
 
     #[test]

@@ -11,10 +11,11 @@ use super::acme::patient;
 use super::begin::Resumed;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key, persist};
-use crate::cert::{Cert, Key};
+use crate::cert::{self, Cert, Key};
 use crate::challenge::{Halt, Proof, Purpose, on_disk};
 use crate::config::{Certificate, Challenge};
 use crate::journal::{OrderedFrom, Turn};
+use crate::secret::Redactor;
 
 /// What is to be issued, and with whom we speak about it.
 pub(super) struct Job<'a> {
@@ -88,6 +89,7 @@ impl<'a> Job<'a> {
         let (kind, proofs) = match self.certificate.challenge {
             Challenge::Dns01 => {
                 let proofs = self.issuer.unless_stopped(under_way.proofs()).await?;
+                self.check_names(&proofs)?;
                 (ChallengeType::Dns01, proofs)
             }
             Challenge::DnsPersist01 => {
@@ -111,6 +113,24 @@ impl<'a> Job<'a> {
             Halt::Unready(error) => Failure::free(error),
             Halt::Body(failure) => failure,
         })
+    }
+
+    /// Nobody's values are put but for what was ordered.
+    fn check_names(&self, proofs: &[Proof]) -> Result<(), Failure> {
+        let ordered = |name: &str| {
+            let ordered = self.certificate.domains.iter();
+            ordered.map(|domain| domain.trim_start_matches("*.")).any(|domain| domain == name)
+        };
+        match proofs.iter().find(|proof| !ordered(&proof.name)) {
+            None => Ok(()),
+            Some(Proof { name, .. }) => {
+                let name = Redactor::default().clean(name);
+                let help = "look at the CA's `directory` in the configuration";
+                let error =
+                    anyhow!("the CA wants a proof of {name}, which was not ordered\nhelp: {help}");
+                Err(Failure::of_ca(error))
+            }
+        }
     }
 
     /// Asks for the certificate. A CSR that was refused would be refused again: with the order goes its key.
@@ -158,7 +178,15 @@ impl<'a> Job<'a> {
             })?;
             Ok(cert)
         })
-        .await?;
+        .await;
+        let cert = match cert {
+            Ok(cert) => cert,
+            Err(error) if is_for_another_key(&error) => {
+                let failure = Failure { counted: true, ..Failure::of_ca(error) };
+                return Err(self.give_up(version, failure).await);
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.say(&format!(
             "issued by {}, valid until {:.0}",
             cert.leaf().issuer,
@@ -284,6 +312,11 @@ impl UnderWay {
         }
         reasons
     }
+}
+
+/// No key of ours fits the certificate, and none ever will: the order is of no more use.
+fn is_for_another_key(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(cert::Error::KeyMismatch))
 }
 
 /// Names that are not proved, and their values: none where the CA offers no dns-01.

@@ -2,7 +2,7 @@
 
 use instant_acme::{Error, Problem};
 
-use super::answer::Heard;
+use super::heard::Heard;
 use super::{Failure, Side};
 use crate::secret::Redactor;
 
@@ -31,12 +31,13 @@ pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let Error::Api(problem) = error else {
         return Failure { not_before, ..Failure::of_ca(silent(doing, &error)) };
     };
+    let help = paused(&problem).or_else(|| to_agree(&problem, &heard));
     let error = anyhow::anyhow!(
         "the CA refused {doing}: {}\nhelp: {}",
         said(&problem),
-        paused(&problem).unwrap_or_else(|| call_help(kind(&problem)).to_owned())
+        help.unwrap_or_else(|| call_help(kind(&problem)).to_owned())
     );
-    let (counted, side) = (is_counted(kind(&problem)), side(kind(&problem)));
+    let (counted, side) = (is_counted(&problem, heard.status), side(kind(&problem)));
     Failure { counted, not_before, side, ..Failure::free(error) }
 }
 
@@ -89,9 +90,24 @@ fn said(problem: &Problem) -> String {
     }
 }
 
-/// The CA's own faults are not ours.
-fn is_counted(kind: &str) -> bool {
-    !matches!(kind, "serverInternal" | "badNonce")
+/// The CA's own faults are not ours, whatever it calls them: what stands before a CA knows no words of ACME.
+fn is_counted(problem: &Problem, status: u16) -> bool {
+    match kind(problem) {
+        "rateLimited" => true,
+        "serverInternal" | "badNonce" => false,
+        _ => !is_own_fault(status),
+    }
+}
+
+/// Does the status say that the request was well, and the CA was not (RFC 9110, 15.6)?
+pub(super) fn is_own_fault(status: u16) -> bool {
+    status >= 500
+}
+
+/// Terms that have changed must be agreed to on a page (RFC 8555, 7.3.3).
+fn to_agree(problem: &Problem, heard: &Heard) -> Option<String> {
+    let link = heard.visit.as_deref().filter(|_| kind(problem) == "userActionRequired")?;
+    Some(format!("open {link}, agree there, and try again by hand"))
 }
 
 /// What the configuration says wrongly must be put right, not hidden by another CA.
@@ -108,21 +124,30 @@ fn side(kind: &str) -> Side {
 /// self-service). It is longer than what is shown of a text, and of no use when it is cut.
 fn paused(problem: &Problem) -> Option<String> {
     let detail = problem.detail.as_deref().filter(|_| kind(problem) == "rateLimited")?;
-    let links = detail.split_whitespace().filter(|word| word.starts_with("https://"));
-    let is_plain = |link: &&str| {
-        link.len() <= LONGEST_LINK && link.bytes().all(|letter| letter.is_ascii_graphic())
-    };
-    let link = links.filter(|link| link.contains("unpause")).find(is_plain)?;
+    let link = detail.split_whitespace().find(|word| word.contains("unpause") && is_link(word))?;
     Some(format!(
         "the CA has paused these names after too many failures: see why they fail, then open {link} and try again by hand"
     ))
+}
+
+/// A link that can be shown as it is.
+pub(super) fn is_link(text: &str) -> bool {
+    text.starts_with("https://")
+        && text.len() <= LONGEST_LINK
+        && text.bytes().all(|letter| letter.is_ascii_graphic())
 }
 
 /// The same word about an account or an order means something else than about a proof.
 fn call_help(kind: &str) -> &'static str {
     match kind {
         "unauthorized" => {
-            "the CA does not let this account do that: it may be deactivated, or the CA's `eab` in the configuration may be wrong"
+            "the CA does not let this account do that: the CA's `eab` in the configuration may be wrong; an account that was \
+             ended elsewhere does nothing more: move its account.json away (see `certferry account show`), and the next run \
+             registers a new one"
+        }
+        "malformed" => {
+            "look at `domains`: the CA cannot read what was asked for; if it speaks of a signature (JWS), another host has \
+             given the account a new key: copy its account.json from there"
         }
         kind => help(kind),
     }
@@ -205,6 +230,8 @@ mod tests {
         check("an account", api("unauthorized"), 403, (true, LATER), &["the CA's `eab`"]);
         check("unknown", api("somethingNew"), 403, (true, LATER), &["(somethingNew)", "help: "]);
         check("its own fault", api("serverInternal"), 500, (false, LATER), &["help: nothing"]);
+        check("what stands before it", api("unknown"), 503, (false, LATER), &["(unknown)"]);
+        check("its load", api("rateLimited"), 503, (true, LATER), &["(rateLimited)"]);
         check(
             "no answer",
             Error::Str("no nonce"),
@@ -219,6 +246,21 @@ mod tests {
             (false, None),
             &["did not answer"],
         );
+    }
+
+    #[test]
+    fn terms_that_changed_have_their_link() {
+        let check = |row: &str, kind: &str, visit: Option<&str>, part: &str| {
+            let visit = visit.map(str::to_owned);
+            let heard = Heard { status: 403, visit, ..Heard::default() };
+            let text = failure("the order", Error::Api(problem(kind)), heard).error.to_string();
+            assert!(text.contains(part), "{row}: {text}");
+        };
+        let link = Some("https://ca.test/agree?token=x");
+        let told = "help: open https://ca.test/agree?token=x, agree";
+        check("a link", "userActionRequired", link, told);
+        check("no link", "userActionRequired", None, "help: open the link that the CA gives");
+        check("of something else", "malformed", link, "help: look at `domains`");
     }
 
     #[test]

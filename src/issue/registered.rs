@@ -128,6 +128,7 @@ impl Issuer {
         certificate: &CertificateDer<'_>,
         reason: Option<RevocationReason>,
     ) -> Result<(), Failure> {
+        let _share = self.share_account().await?;
         let session = self.session().await?;
         let request = RevocationRequest { certificate, reason };
         let revoked = patient(async || session.account.revoke(&request).await).await;

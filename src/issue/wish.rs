@@ -8,7 +8,7 @@ use serde::de::value::{BorrowedStrDeserializer, Error as NoId};
 use super::Failure;
 use super::account::Session;
 use super::acme::patient;
-use super::answer::Heard;
+use super::heard::Heard;
 use super::order::Job;
 use super::refusal::kind_of;
 use crate::challenge::on_disk;

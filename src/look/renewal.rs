@@ -1,6 +1,6 @@
 //! What the CA says about the renewal of a Cert: asked when it is time to, remembered with an instant drawn once.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::ari::{Asker, Said, Word, ask_again, draw};
 use crate::journal::{Ari, Window};
@@ -25,7 +25,6 @@ pub fn to_ask<'a>(
 
 /// Asks, and answers what is to be remembered; none: nobody could be asked.
 pub async fn renewal(asker: &Asker, id: &str, seen: &LineageSeen, now: Timestamp) -> Option<Ari> {
-    let latest = seen.leaf.as_ref().map_or(Timestamp::MAX, latest);
     let said = asker.ask(id, now).await;
     tracing::debug!(id, ?said, "asked when to renew");
     let mut random = [0; 8];
@@ -33,8 +32,17 @@ pub async fn renewal(asker: &Asker, id: &str, seen: &LineageSeen, now: Timestamp
         tracing::debug!(%error, "no random bytes: the middle of the window");
         random = [0x80; 8];
     }
+    let (latest, life) = match &seen.leaf {
+        Some(leaf) => (latest(leaf), leaf.not_after.duration_since(leaf.not_before)),
+        None => (Timestamp::MAX, SignedDuration::MAX),
+    };
     let chance = Chance { random: u64::from_be_bytes(random), latest };
-    remembered(id, seen.memory.ari.as_ref(), said, chance, now)
+    let known = seen.memory.ari.as_ref();
+    let before = match known.filter(|ari| ari.id == id) {
+        Some(ari) => ari.clone(),
+        None => Ari::new(id, known, life, now),
+    };
+    remembered(before, said, chance, now)
 }
 
 /// What decides an instant beside the window.
@@ -54,15 +62,7 @@ impl Chance {
 
 /// What is remembered of an answer. The instant is drawn anew only where the window is another; a good answer outlives
 /// bad ones after it.
-fn remembered(
-    id: &str,
-    before: Option<&Ari>,
-    said: Said,
-    chance: Chance,
-    now: Timestamp,
-) -> Option<Ari> {
-    let known = before.filter(|ari| ari.id == id).cloned();
-    let mut ari = known.unwrap_or_else(|| Ari::new(id, before, now));
+fn remembered(mut ari: Ari, said: Said, chance: Chance, now: Timestamp) -> Option<Ari> {
     ari.asked_at = now;
     ari.failures = match said.answer {
         Word::Silent(_) => ari.failures.saturating_add(1),

@@ -81,7 +81,9 @@ fn instant(leaf: &Leaf, ari: &Ari, window: &Window) -> Timestamp {
     if ari.hurries < HURRIES {
         return at;
     }
-    ari.first_asked_at.checked_add(DAY).map_or(at, |earliest| at.max(earliest))
+    let earliest = ari.first_asked_at.checked_add(DAY).unwrap_or(at);
+    // A Cert may live for a day only, and the clock may have run ahead when it was asked about.
+    at.max(earliest.min(latest(leaf)))
 }
 
 /// The CA's word, if it is about this leaf.

@@ -1,5 +1,8 @@
 //! The account at the CA as a table: what was asked, what goes wrong on the way, and whether the next run can still order.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use certferry_sandbox::fault::Fault;
 use serde_json::Value;
 
@@ -105,6 +108,50 @@ fn a_killed_change_of_keys_is_settled_by_the_next_run() {
         can_order(row, &town);
         assert_eq!(account(&town).thumbprint != before.thumbprint, is_new, "{row}");
     }
+}
+
+/// Whoever found the next key of a change under way would ask the CA which one counts, and throw away the wrong one.
+#[test]
+fn who_needs_the_account_waits_for_a_change_of_keys() {
+    for other in ["revoke example.test", "renew example.test --force", "account show"] {
+        let town = town();
+        town.world.ca.fault(Fault::at("keyChange").before().silence());
+        let mut child = town.program("account rollover").spawn().unwrap();
+        while town.world.ca.calls("keyChange").is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert_eq!(child.try_wait().unwrap(), None, "{other}: it ended before its time");
+        }
+        let mut waiting = town.command(other).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines =
+            BufReader::new(waiting.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let is_told = lines.any(|line| line.contains("waiting for"));
+        let folder = std::fs::read_dir(town.store("acme")).unwrap().next().unwrap().unwrap().path();
+        let is_there = folder.join("next.json").exists();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        town.world.ca.heal();
+        let rest: Vec<_> = lines.collect();
+        assert!(waiting.wait().unwrap().success(), "{other}: {rest:?}");
+        assert!(is_told && is_there, "{other}: told {is_told}, there {is_there}");
+    }
+}
+
+/// Another machine has ended the account: nothing is undone by itself, and the way out is told.
+#[test]
+fn one_that_was_ended_elsewhere_is_told_with_the_way_out() {
+    let town = town();
+    let folder = std::fs::read_dir(town.store("acme")).unwrap().next().unwrap().unwrap().path();
+    let (file, copy) = (folder.join("account.json"), folder.join("copy"));
+    std::fs::copy(&file, &copy).unwrap();
+    says("end", &town.run("account deactivate"), 0, &["has ended"]);
+    std::fs::rename(&copy, &file).unwrap();
+    let words = ["unauthorized", "move its account.json away", "registers a new one"];
+    says("renew", &town.run("renew example.test --force"), 1, &words);
+    let shown = file.display().to_string();
+    says("show", &town.run("account show"), 1, &[&shown, "unauthorized"]);
+    says("deactivate", &town.run("account deactivate"), 1, &[&shown, "unauthorized"]);
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(town.run("renew example.test --force").code, 0, "the way out");
 }
 
 #[test]

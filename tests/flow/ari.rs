@@ -154,6 +154,14 @@ fn a_ca_that_wants_every_certificate_replaced_gets_few() {
     }
     assert_eq!(town.cost()[..2], [4, 4], "three in a row, then one a day");
     assert!(renews(&town).1.contains("once a day"), "{:?}", renews(&town));
+    // Its windows are never over, and never far: a run comes before each instant.
+    let near = Timestamp::now() + SignedDuration::from_mins(20);
+    let soon = Window::Between(near, near + SignedDuration::from_mins(1));
+    let town = issued(|rules| rules.window = soon);
+    for _ in 0..6 {
+        ends_well("soon", &town.run("renew"));
+    }
+    assert_eq!(town.cost()[..2], [4, 4], "the same where the window is always near");
 }
 
 /// Without an answer of use, the certificate's own life decides; when the CA is asked again.
@@ -366,6 +374,38 @@ fn an_order_is_carried_on_in_any_state() {
     };
     check_resumed("asked for", "processing", |rules| rules.finalize_polls = 4, &lost);
     check_resumed("issued", "valid", |rules| rules.finalize_polls = 0, &cut("certificate"));
+}
+
+/// What stands before a CA knows no words of ACME, and says nothing about an order.
+#[test]
+fn an_order_outlives_what_stands_before_the_ca() {
+    for (kind, status) in [("unavailable", 503), ("malformed", 500), ("userActionRequired", 403)] {
+        let town = Town::new(|_| {});
+        town.world.ca.fault(Fault::at("finalize").always().before().reset());
+        assert_eq!(town.run("renew").code, 1);
+        town.world.ca.heal();
+        town.world.ca.fault(Fault::at("order").always().before().answer(kind, status));
+        let ended = town.run("renew");
+        assert!(ended.code == 1 && ended.stderr.contains(kind), "{kind}: {}", ended.all());
+        town.world.ca.heal();
+        ends_well(kind, &town.run("renew example.test"));
+        assert_eq!(town.cost(), [1, 1, 2, 0], "{kind}");
+    }
+}
+
+/// The store was put back from a backup, say: what the CA issued is for a key that is gone.
+#[test]
+fn an_order_for_another_key_is_given_up() {
+    let town = Town::new(|seed| ca_rules(seed, |rules| rules.finalize_polls = 0));
+    town.world.ca.fault(Fault::at("certificate").always().before().reset());
+    assert_eq!(town.run("renew").code, 1);
+    town.world.ca.heal();
+    let another = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    fs::write(town.store("archive/example.test/0001/privkey.pem"), another).unwrap();
+    let ended = town.run("renew");
+    assert!(ended.code == 1 && ended.stderr.contains("not its key's"), "{}", ended.all());
+    ends_well("a new order", &town.run("renew example.test"));
+    assert_eq!(town.cost()[..2], [2, 2], "the first one was issued too");
 }
 
 #[test]

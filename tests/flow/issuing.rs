@@ -313,20 +313,25 @@ fn with_a_wrong_clock_uploads_go_on() {
 
 #[test]
 fn the_cas_limits_are_sacred() {
-    for (code, status) in [("rateLimited", 429), ("serverInternal", 503)] {
+    let shut = ["newOrder", "directory"];
+    for (at, (code, status)) in [
+        (shut[0], ("rateLimited", 429)),
+        (shut[0], ("serverInternal", 503)),
+        (shut[1], ("rateLimited", 503)),
+    ] {
         let town = Town::new(|_| {});
-        town.world.ca.fault(
-            Fault::at("newOrder").times(1).before().answer(code, status).retry_after(7_200_000),
-        );
+        town.world
+            .ca
+            .fault(Fault::at(at).times(1).before().answer(code, status).retry_after(7_200_000));
         let ended = town.run("renew");
         assert!(ended.code == 1 && ended.stderr.contains(code), "{}", ended.all());
-        let asked = town.world.ca.calls("newOrder").len();
+        let asked = town.world.ca.calls(at).len();
         for args in ["renew", "renew example.test", "renew example.test --force"] {
             let ended = town.run(args);
             let waits = ended.code == 1 && ended.stdout.contains("not before");
             assert!(waits, "{code}: {args}: {}", ended.all());
         }
-        assert_eq!(town.world.ca.calls("newOrder").len(), asked, "{code}: asked before its time");
+        assert_eq!(town.world.ca.calls(at).len(), asked, "{at}: {code}: asked before its time");
         let planned = town.run("plan --json").json();
         assert_eq!(planned["steps"][0]["kind"], "wait", "{code}: {planned:#}");
     }

@@ -142,3 +142,21 @@ async fn what_a_cache_remembers_is_outlasted() {
     assert!(error.contains("/dns-query lacks one and two of"), "{error}");
     assert!(begun.elapsed() <= Duration::from_secs(60) + SHORT, "and no longer");
 }
+
+#[test]
+fn who_may_have_a_cache() {
+    let name = fqdn(NAME).unwrap();
+    let check = |row: &str, way: Way, is_authoritative: bool, wanted: Option<u64>| {
+        let server = Server { name: "n.test".to_owned(), way };
+        let mut look = Look::new(&name, &BTreeSet::new(), server);
+        let mut answer = Zone::default().apex("example.test").nothing(&name, RecordType::TXT);
+        answer.metadata.authoritative = is_authoritative;
+        look.see(Ok(answer));
+        assert_eq!(look.cached, wanted.map(Duration::from_secs), "{row}");
+    };
+    let plain = |recursion| Way::Plain(closed(), recursion);
+    check("by HTTPS", Way::Https, false, Some(60));
+    check("a resolver that is set", plain(Recursion::Desired), false, Some(60));
+    check("a zone's own that is set", plain(Recursion::Desired), true, None);
+    check("a zone's own that was found", plain(Recursion::Off), true, None);
+}

@@ -9,6 +9,7 @@ use crate::journal::{LineageMemory, OrderedFrom};
 
 const NOW: &str = "2026-11-24T00:00:00Z";
 const LATER: &str = "2026-11-24T06:00:00Z";
+const LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
 const CA: &str = "https://ca.test/dir";
 const WINDOW: [&str; 2] = ["2026-12-01T00:00:00Z", "2026-12-03T00:00:00Z"];
 
@@ -25,7 +26,9 @@ fn word([start, end]: [&str; 2]) -> Word {
 fn after(before: Option<&Ari>, answer: Word) -> Option<Ari> {
     let said = Said { answer, retry_at: Some(at(LATER)) };
     let chance = Chance { random: 1 << 63, latest: Timestamp::MAX };
-    remembered("aki.1", before, said, chance, at(NOW))
+    let known = before.filter(|ari| ari.id == "aki.1").cloned();
+    let ari = known.unwrap_or_else(|| Ari::new("aki.1", before, LIFE, at(NOW)));
+    remembered(ari, said, chance, at(NOW))
 }
 
 fn drawn(ari: Option<&Ari>) -> Option<Timestamp> {
@@ -107,7 +110,7 @@ fn check(row: &str, change: impl FnOnce(&mut Lineage, &mut LineageSeen), wanted:
 #[test]
 fn who_is_asked_when() {
     let known = |ask_again: &str| {
-        let mut ari = Ari::new("aki.1", None, at("2026-11-23T00:00:00Z"));
+        let mut ari = Ari::new("aki.1", None, LIFE, at("2026-11-23T00:00:00Z"));
         ari.ask_again_at = at(ask_again);
         Some(ari)
     };

@@ -30,7 +30,7 @@ fn seen(window: Option<[&str; 3]>) -> LineageSeen {
         instant: at(instant),
         explanation: Some(LINK.to_owned()),
     });
-    let ari = Ari { window, ..Ari::new("aki.1", None, at("01-01T00:00:00")) };
+    let ari = Ari { window, ..Ari::new("aki.1", None, DAY * 90, at("01-01T00:00:00")) };
     let memory = LineageMemory { ari: Some(ari), ..LineageMemory::default() };
     LineageSeen { leaf: Some(leaf), memory, ..LineageSeen::default() }
 }
@@ -119,15 +119,43 @@ fn a_ca_that_is_never_content_gets_one_a_day() {
 #[test]
 fn hurries_are_counted() {
     let born = at("01-01T00:00:00");
-    let first =
-        Ari { window: seen(Some(WIDE)).memory.ari.unwrap().window, ..Ari::new("a", None, born) };
-    let next = |before: &Ari, now: &str| Ari::new("b", Some(before), at(now)).hurries;
-    assert_eq!(next(&first, "01-01T10:00:00"), 0, "its time had not come");
-    let mut hurried = first.clone();
-    hurried.window.as_mut().unwrap().instant = at("01-01T01:00:00");
+    let asked = |window| seen(Some(window)).memory.ari.unwrap();
+    let next = |before: &Ari, now: &str| Ari::new("b", Some(before), DAY * 90, at(now)).hurries;
+    assert_eq!(next(&asked(WIDE), "01-01T10:00:00"), 0, "its time had not come");
+    let mut hurried = asked(["01-01T00:30:00", "01-01T02:00:00", "01-01T01:00:00"]);
     assert_eq!(next(&hurried, "01-01T10:00:00"), 1, "young and wanted");
+    assert_eq!(next(&hurried, "01-01T00:01:00"), 1, "renewed before the instant, which is near");
     hurried.hurries = 5;
     assert_eq!(next(&hurried, "01-02T01:00:00"), 6, "a day's wait is young too");
     assert_eq!(next(&hurried, "01-04T00:00:00"), 0, "old enough");
-    assert_eq!(Ari::new("b", None, born).hurries, 0, "none before");
+    hurried.first_asked_at = at("05-01T00:00:00");
+    assert_eq!(next(&hurried, "01-01T10:00:00"), 0, "asked in the future: a clock was wrong");
+    assert_eq!(Ari::new("b", None, DAY * 90, born).hurries, 0, "none before");
+}
+
+#[test]
+fn what_is_young_is_a_matter_of_the_life() {
+    let born = at("01-01T00:00:00");
+    let check = |row: &str, life: SignedDuration, start: SignedDuration, wanted: u32| {
+        let start = born + start;
+        let window = Window { start, end: start + HOUR, instant: start, explanation: None };
+        let before = Ari { window: Some(window), ..Ari::new("a", None, life, born) };
+        assert_eq!(Ari::new("b", Some(&before), life, start).hurries, wanted, "{row}");
+    };
+    check("90 days, after a day", DAY * 90, DAY, 1);
+    check("160 hours, half of them over", HOUR * 160, HOUR * 80, 0);
+    check("a day, two thirds of it over", DAY, HOUR * 16, 0);
+    check("a day, at once", DAY, HOUR, 1);
+}
+
+#[test]
+fn once_a_day_is_no_reason_to_let_one_expire() {
+    let passed = ["01-01T00:00:00", "01-01T00:30:00", "01-01T00:10:00"];
+    let mut hurried = seen(Some(passed));
+    hurried.memory.ari.as_mut().unwrap().hurries = HURRIES;
+    let mut of_a_day = hurried.clone();
+    of_a_day.leaf.as_mut().unwrap().not_after = at("01-02T00:00:00");
+    check_due("of a day", &of_a_day, "01-01T20:00:00", true);
+    hurried.memory.ari.as_mut().unwrap().first_asked_at = at("11-01T00:00:00");
+    check_due("asked in the future: a clock was wrong", &hurried, "03-17T00:00:00", true);
 }

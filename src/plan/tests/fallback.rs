@@ -36,6 +36,11 @@ fn whose_turn_it_is() {
         ],
     );
     check("the second waits", two(None, failures(5, true, SECOND)), &[none, "Deploy"]);
+    let ahead = |minutes| {
+        let noted = at(NOW).checked_add(SignedDuration::from_hours(9000)).unwrap();
+        failures(minutes, true, FIRST).map(|failures| Failures { at: noted, ..failures })
+    };
+    check("noted by a clock that ran ahead", two(ahead(540_000), None), &[none, "Deploy"]);
     check(
         "both, by hand",
         World {

@@ -76,7 +76,11 @@ fn any_lineage() -> impl Strategy<Value = LineageSeen> {
 fn wish(number: u8, start: i64, hurries: u32) -> Ari {
     let [start, instant, end] = [0, 1, 2].map(|more| days(at(NOW), start + more));
     let window = Some(Window { start, end, instant, explanation: None });
-    Ari { window, hurries, ..Ari::new(&format!("aki.{number}"), None, at(NOW)) }
+    Ari {
+        window,
+        hurries,
+        ..Ari::new(&format!("aki.{number}"), None, SignedDuration::MAX, at(NOW))
+    }
 }
 
 fn any_taken() -> impl Strategy<Value = Option<Taken>> {
