@@ -69,7 +69,7 @@ fn owned(conflict: &Conflict) -> TargetEnd {
 /// The targets that the config does not own, and those that it does: the next `renew` would put these back.
 async fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
     let mut configured = ownership(&run.config, &[]);
-    discovery::complete(run, &mut configured).await;
+    discovery::complete(run, &mut configured, |_| true).await;
     let configured = configured.lineages;
     let mut refused = Vec::new();
     let mut free = Vec::new();

@@ -11,8 +11,8 @@ use crate::config::{Target, Verify};
 use crate::journal::Pin;
 use crate::look::OnDisk;
 use crate::plan::{
-    Asked, Lineage, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, Wanted, before,
-    standing_of,
+    Asked, Lineage, NOT_COVERED, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, Wanted,
+    before, standing_of,
 };
 use crate::report::{ErrorEnd, Meanwhile, Replaced, TargetEnd, minute};
 use crate::store::{Lock, LockError};
@@ -105,6 +105,7 @@ impl Run {
                 newer.short()
             ))),
             Standing::Foreign(why) => settled(skipped(why)),
+            Standing::NotCovered => settled(skipped(NOT_COVERED.to_owned())),
             Standing::Unseen { why, remedy } => settled(match &at.error {
                 Some(error) => self.unseen(lineage, owned, error, &why, &remedy).await,
                 None => skipped(format!("{why}; to replace it, {remedy}")),
