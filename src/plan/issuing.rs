@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Renewal, Unusable};
 use super::renewal::{due, renewal};
+use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Renewal, Unusable};
 use crate::cert::Leaf;
 use crate::journal::{Failures, Turn};
 

@@ -62,8 +62,7 @@ impl Version {
     }
 
     fn line(&self) -> String {
-        let marks =
-            [(self.newest, "newest"), (self.pinned, "pinned"), (self.revoked, "revoked")];
+        let marks = [(self.newest, "newest"), (self.pinned, "pinned"), (self.revoked, "revoked")];
         let marks = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark.to_owned());
         let taken = self.taken_by.iter().map(|domain| format!("on {domain}"));
         let marks: Vec<String> = marks.chain(taken).collect();

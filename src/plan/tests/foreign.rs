@@ -139,12 +139,8 @@ fn what_is_ours_is_not_foreign() {
 #[test]
 fn what_the_certificate_in_hand_does_not_cover_waits_for_the_next() {
     let narrow = || Leaf { names: vec!["example.com".to_owned()], ..leaf(5, 60) };
-    let off = |discovered| Case {
-        served: Served::Off,
-        newest: narrow(),
-        discovered,
-        ..Case::default()
-    };
+    let off =
+        |discovered| Case { served: Served::Off, newest: narrow(), discovered, ..Case::default() };
     check("discovered", off(Some(Foreign::LeftAlone)), "NotCovered");
     check("whatever is there", off(Some(Foreign::Replaced)), "NotCovered");
     check("named: our checks refuse it", off(None), "OutOfStep");
