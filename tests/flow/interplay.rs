@@ -5,7 +5,7 @@ use std::fs;
 use certferry_sandbox::cloud::{Domain, Fault};
 
 use crate::house::{Ended, House, KEY_ID, Leaf, fingerprint};
-use crate::issuing::Town;
+use crate::issuing::{Town, certificate_more};
 
 const NAMED: &str = "[[certificate]]\nsource = \"live/a\"\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\"]\n";
 const FOUND: &str =
@@ -73,7 +73,7 @@ fn what_is_pinned_by_hand_goes_with_its_pin_however_young_it_is() {
         ("renew", 0, &["has ended: the pinned certificate is due", "1 deployed"]),
     ];
     check("due", &due, over, "a");
-    assert!(!due.path("store/archive").join("given").exists());
+    assert_eq!(fs::read_dir(due.path("store/archive")).unwrap().count(), 1, "a's alone");
 }
 
 #[test]
@@ -134,6 +134,28 @@ fn who_pins_a_discovered_domain_by_hand_has_named_it() {
     put(&foreign, "theirs", "by-hand");
     check("drift heals towards it", &foreign, &[("renew", 0, &["1 deployed"])], "given");
     check("ended", &foreign, &[("rollback a --to latest", 0, &["1 deployed"])], "a");
+}
+
+#[test]
+fn a_hook_of_what_the_configuration_discovers() {
+    let mut found = house(FOUND);
+    found.renewed("cdn.example.test *.example.test");
+    put(&found, "given", "by-hand");
+    let all: &[Step<'_>] = &[("hook", 0, &["that is not ours", "1 deployed, 1 skipped"])];
+    check("nothing is named", &found, all, "given");
+    assert_eq!(fs::read_dir(found.path("store/claims")).unwrap().count(), 0, "a claim is left");
+    check("named", &found, &[("hook --domain cdn.example.test", 0, &["1 deployed, 1 in"])], "a");
+}
+
+#[test]
+fn by_hand_nobody_knows_whose_it_is_while_the_list_cannot_be_had() {
+    let found = house(FOUND);
+    found.cloud.fault(Fault::at("DescribeUserDomains").always().answer("Forbidden.RAM", 403));
+    let says = &["1 deployed", "a may own what it covers", "`certferry renew` may undo this"];
+    let deploy = "deploy --lineage live/given --domain cdn.example.test";
+    steps("by hand", |args| found.run(args), &[(deploy, 0, says)]);
+    found.cloud.heal();
+    check("and so it does", &found, &[("renew", 0, &["2 deployed"])], "a");
 }
 
 #[test]
@@ -236,6 +258,22 @@ fn what_was_revoked_goes_out_no_more() {
     ];
     steps("a new one", |args| town.run(args), all);
     assert!(first.is_some() && served(&town) == first);
+}
+
+#[test]
+fn a_key_that_was_revoked_is_not_in_the_order_under_way() {
+    let town = Town::new(|seed| certificate_more(seed, "reuse_key = true"));
+    let key = |path: &str| fs::read_to_string(town.store(path).join("privkey.pem")).unwrap();
+    steps("first", |args| town.run(args), &[("renew", 0, &["1 issued"])]);
+    town.world.ca.fault(Fault::at("finalize").always());
+    steps("cut short", |args| town.run(args), &[("renew --force", 1, &["help:"])]);
+    let first = key("archive/example.test/0001");
+    assert_eq!(key("archive/example.test/0002"), first, "it is used again");
+    town.world.ca.heal();
+    let all: &[Step<'_>] =
+        &[("revoke example.test", 0, &["revoked"]), ("renew", 0, &["it was revoked", "1 issued"])];
+    steps("revoked", |args| town.run(args), all);
+    assert_ne!(key("live/example.test"), first);
 }
 
 #[test]
