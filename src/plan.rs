@@ -21,14 +21,14 @@ mod standing;
 pub use discovery::{
     Contested, Discovers, Fit, Foreign, Known, Listed, Listing, discover, not_online,
 };
-pub use foreign::{Ours, is_foreign, last_third};
+pub use foreign::Ours;
 pub use issuing::{renews, turns};
 pub use ownership::{
     Conflict, LeftOut, Lineage, Origin, Owned, Ownership, claim_memory, ownership,
 };
 pub use pin::{Over, Wanted, earlier, over, pinned, pinned_until, standing_of, wanted};
 pub use renewal::{Renewal, latest, renewal};
-pub use standing::{LAG, NOT_COVERED, Proof, Standing, before, standing};
+pub use standing::{LAG, NOT_COVERED, Proof, Standing, before};
 
 /// A certificate that lives less than this is renewed at half of its life, not at a third left (what Let's Encrypt asks for).
 const SHORT_LIFE: SignedDuration = SignedDuration::from_hours(10 * 24);

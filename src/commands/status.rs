@@ -58,8 +58,11 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
         renew_reason: renewal.map_or_else(
             || renew_reason(lineage),
             |renewal| {
-                by_fallback(of)
-                    .map_or(renewal.reason.clone(), |by| format!("{}; {by}", renewal.reason))
+                [Some(renewal.reason), by_fallback(of)]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join("; ")
             },
         ),
         failures: failures.map_or(0, |failures| failures.count),

@@ -2,10 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Asked, Lineage, LineageSeen, Owned, Standing, TargetSeen, no_certificate, renew_at, standing,
-    standing::lagging,
-};
+use super::standing::{lagging, standing};
+use super::{Asked, Lineage, LineageSeen, Owned, Standing, TargetSeen, no_certificate, renew_at};
 use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
 use crate::journal::{LineageMemory, Pin};

@@ -55,8 +55,7 @@ pub enum Proof {
 }
 
 /// How a target of `lineage` stands to its newest Cert, whose leaf is `leaf`.
-#[must_use]
-pub fn standing(
+pub(super) fn standing(
     lineage: &Lineage,
     owned: &Owned,
     leaf: &Leaf,
