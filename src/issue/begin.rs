@@ -10,7 +10,7 @@ use super::acme::patient;
 use super::order::{Job, UnderWay};
 use super::refusal::kind_of;
 use super::{Failure, key};
-use crate::cert::{Cert, Key};
+use crate::cert::Key;
 use crate::challenge::on_disk;
 use crate::config::Certificate;
 use crate::journal::{self, OrderedFrom};
@@ -51,28 +51,22 @@ impl Job<'_> {
         Ok(Resumed::Nothing(session))
     }
 
-    /// The Cert of the journal's order, where its version is live: a run carried it to its end, and was killed before it
-    /// could say so. That it was obtained is all that was wanted: nobody is asked again.
-    pub(super) async fn finished(&self) -> anyhow::Result<Option<Cert>> {
+    /// The order that the journal knows. One whose version is live was carried to its end by a run that was killed
+    /// before it could say so.
+    async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
         let (name, at) = (self.certificate.name.clone(), self.issuer.ground.clock.now());
         on_disk(&self.issuer.store, move |store| {
             let Some(order) = store.lineage(&name)?.order else { return Ok(None) };
             let is_live = store.live_version(&name)? == Some(order.version);
             let live = if is_live { store.live(&name)? } else { None };
-            let Some(live) = live else { return Ok(None) };
+            let Some(live) = live else { return Ok(Some(order)) };
             let fingerprint = live.leaf().fingerprint;
             let journal::Order { directory, account, asked, .. } = order;
             let from = OrderedFrom { directory, account, at };
             store.update_lineage(&name, |memory| memory.complete(fingerprint, asked, from))?;
-            Ok(Some(live))
+            Ok(None)
         })
         .await
-    }
-
-    /// The order that the journal knows.
-    async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
-        let name = self.certificate.name.clone();
-        on_disk(&self.issuer.store, move |store| Ok(store.lineage(&name)?.order)).await
     }
 
     /// The key of an order that asks for what we ask for. One that a kill left without a key gets one now.

@@ -44,9 +44,6 @@ impl<'a> Job<'a> {
 
     /// From nothing, or from what is under way, to a Cert in the store.
     pub(super) async fn run(self) -> Result<Cert, Failure> {
-        if let Some(cert) = self.finished().await? {
-            return Ok(cert);
-        }
         let session = self.issuer.unless_stopped(self.issuer.session()).await?;
         let mut under_way = match self.resume(session).await? {
             Resumed::Order(under_way) => *under_way,

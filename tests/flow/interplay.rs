@@ -288,27 +288,3 @@ fn a_revoked_one_that_waits_for_its_ca_is_not_well() {
     ];
     steps("waits", |args| town.run(args), all);
 }
-
-#[test]
-fn an_order_that_was_carried_to_its_end_costs_no_second_one() {
-    let mut town = Town::new(|_| {});
-    steps("first", |args| town.run(args), &[("renew", 0, &["1 issued"])]);
-    // Killed after the certificate was live, and before the journal said so.
-    let path = town.store("journal/lineages/example.test.json");
-    let text = fs::read_to_string(&path).unwrap();
-    let mut memory: serde_json::Value = serde_json::from_str(&text).unwrap();
-    memory["order"] = serde_json::json!({
-        "url": "https://ca.test/order/1",
-        "directory": memory["ordered_from"]["directory"],
-        "account": memory["ordered_from"]["account"],
-        "asked": memory["asked"],
-        "version": 1,
-    });
-    memory["succession"] = serde_json::json!([]);
-    fs::write(&path, memory.to_string()).unwrap();
-    town.world.ca.stop();
-    let all: &[Step<'_>] =
-        &[("renew", 0, &["an order of an earlier run"]), ("plan", 0, &["nothing"])];
-    steps("killed", |args| town.run(args), all);
-    assert_eq!(town.cost()[..2], [1, 1], "orders, certificates");
-}
