@@ -31,7 +31,7 @@ pub use credentials::{Found, Identity, PassedOver};
 pub use dns::{DnsRecord, Zone};
 pub use error::{Error, Kind};
 pub use retry::Effort;
-pub use upload::{Accepted, Upload, cert_name};
+pub use upload::{Accepted, Upload, cert_name, is_name_of};
 
 use crate::config::{self, CdnApi};
 use crate::ground::Ground;

@@ -40,6 +40,14 @@ pub struct LineageMemory {
 }
 
 impl LineageMemory {
+    /// This is the lineage's newest Cert. One that was never seen before ends the pins.
+    pub fn succeed(&mut self, fingerprint: Fingerprint) {
+        if !self.succession.contains(&fingerprint) {
+            self.succession.push(fingerprint);
+            self.pins.clear();
+        }
+    }
+
     /// A Cert that counts no more.
     pub fn revoke(&mut self, fingerprint: Fingerprint) {
         if !self.revoked.contains(&fingerprint) {
@@ -251,16 +259,6 @@ pub struct Claim {
     pub discovers: Option<String>,
     /// When the hook was called.
     pub at: Timestamp,
-}
-
-impl LineageMemory {
-    /// This is the lineage's newest Cert. One that was never seen before ends the pins.
-    pub fn succeed(&mut self, fingerprint: Fingerprint) {
-        if !self.succession.contains(&fingerprint) {
-            self.succession.push(fingerprint);
-            self.pins.clear();
-        }
-    }
 }
 
 impl Pin {

@@ -55,7 +55,6 @@ pub mod doctor;
 mod commands;
 
 use aliyun::Effort;
-use cert::Cert;
 use check::Fault;
 use look::OnDisk;
 use plan::{Asked, CertOutcome, LeftOut, Lineage, Owned, Plan, Seen, TargetOutcome};
@@ -240,18 +239,14 @@ async fn decide(
     let wanted = plan::wanted(&disk.seen, &owned.target, now);
     let cert = wanted.as_ref().ok().and_then(|wanted| disk.cert_of(wanted));
     let (Ok(wanted), Some(cert)) = (&wanted, cert) else {
-        return Looked::Settled(Box::new(run.nothing_to_deploy(lineage, owned, disk)));
+        let why = wanted.err().unwrap_or_else(|| "there is no certificate to deploy".to_owned());
+        return Looked::Settled(Box::new(run.nothing_to_deploy(lineage, owned, disk, &why)));
     };
     let looked = run.look(lineage, owned, (cert, wanted.pin), disk, asked).await;
     let faults = check::check(cert, &owned.target.domain, &run.roots, now);
     match looked {
         Looked::Settled(end) if end.outcome == TargetOutcome::Failed => {
             Looked::Settled(Box::new(end.with_faults(in_words(&faults))))
-        }
-        Looked::OutOfStep(_) if owned.discovered.is_some() && !covers(cert, owned) => {
-            let why = "the newest certificate does not cover it";
-            let end = TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
-            Looked::Settled(Box::new(end))
         }
         Looked::OutOfStep(_) if !faults.is_empty() => {
             let mut end = refused(&lineage.name, owned, &faults);
@@ -260,11 +255,6 @@ async fn decide(
         }
         Looked::Settled(_) | Looked::OutOfStep(_) => looked,
     }
-}
-
-/// A target was discovered by names that were asked for, and the certificate in hand may be an older one.
-fn covers(cert: &Cert, owned: &Owned) -> bool {
-    cert.leaf().covers(&owned.target.domain.api_name)
 }
 
 /// The end of a target that was found and is none as things are.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
-use crate::journal::{Before, LineageMemory, Taken, TargetMemory};
+use crate::journal::{LineageMemory, TargetMemory};
 
 mod discovery;
 mod foreign;
@@ -16,21 +16,19 @@ mod issuing;
 mod ownership;
 mod pin;
 mod renewal;
+mod standing;
 
 pub use discovery::{
     Contested, Discovers, Fit, Foreign, Known, Listed, Listing, discover, not_online,
 };
-pub use foreign::{Ours, is_foreign, last_third};
-pub use issuing::turns;
+pub use foreign::Ours;
+pub use issuing::{renews, turns};
 pub use ownership::{
     Conflict, LeftOut, Lineage, Origin, Owned, Ownership, claim_memory, ownership,
 };
 pub use pin::{Over, Wanted, earlier, over, pinned, pinned_until, standing_of, wanted};
 pub use renewal::{Renewal, latest, renewal};
-
-/// How long a target may still show what it served before our accepted upload: the documents say "within a
-/// minute", users of other tools waited up to six; ten is beyond doubt.
-pub const LAG: SignedDuration = SignedDuration::from_mins(10);
+pub use standing::{LAG, NOT_COVERED, Proof, Standing, before};
 
 /// A certificate that lives less than this is renewed at half of its life, not at a third left (what Let's Encrypt asks for).
 const SHORT_LIFE: SignedDuration = SignedDuration::from_hours(10 * 24);
@@ -161,44 +159,6 @@ pub enum Kind {
     Skip,
 }
 
-/// How a target stands to what it should serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It serves it.
-    InStep(Proof),
-    /// It accepted it and does not show it yet.
-    Lagging {
-        /// From then on it is drift.
-        until: Timestamp,
-    },
-    /// It serves a newer Cert of the same lineage: nothing is undone.
-    Newer(Fingerprint),
-    /// It was discovered and serves somebody else's Cert, which stays for now; whose, how long, and how to replace it.
-    Foreign(String),
-    /// It was discovered, and what it serves cannot be known: it may be somebody else's.
-    Unseen {
-        /// Why.
-        why: String,
-        /// How to replace it all the same.
-        remedy: String,
-    },
-    /// It does not serve it; why.
-    OutOfStep(String),
-}
-
-/// How it is known that a target serves a Cert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Proof {
-    /// The edge serves it.
-    Edge,
-    /// The cloud shows it.
-    Readback,
-    /// The cloud accepted it.
-    Accepted,
-}
-
 /// How a lineage ended a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -257,44 +217,12 @@ pub fn lives_on(not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> 
     not_after.duration_since(now) >= third.min(SignedDuration::from_hours(7 * 24))
 }
 
-/// How a target of `lineage` stands to its newest Cert, whose leaf is `leaf`.
-#[must_use]
-pub fn standing(
-    lineage: &Lineage,
-    owned: &Owned,
-    leaf: &Leaf,
-    memory: &LineageMemory,
-    target: &TargetSeen,
-    asked: &Asked,
-    now: Timestamp,
-) -> Standing {
-    let wanted = leaf.fingerprint;
-    if let Some(apart) = foreign::apart(lineage, owned, Some(leaf), memory, target, now) {
-        return apart;
-    }
-    if asked.forces(&lineage.name) && !matches!(lineage.origin, Origin::Issued(_)) {
-        return Standing::OutOfStep("asked for by --force".to_owned());
-    }
-    let taken = target.memory.taken.as_ref().filter(|taken| taken.fingerprint == wanted);
-    match &target.served {
-        Served::Leaf(served) if served.fingerprint == wanted => Standing::InStep(Proof::Readback),
-        Served::Unknown(_) if taken.is_some() => Standing::InStep(Proof::Accepted),
-        Served::Unknown(why) => Standing::OutOfStep(format!(
-            "what it serves is not known ({why}), and no upload of this certificate is on record"
-        )),
-        Served::Leaf(_) | Served::Off => taken
-            .and_then(|taken| lagging(taken, &target.served, now))
-            .unwrap_or_else(|| out_of_step(owned, leaf, memory, target, now)),
-    }
-}
-
-/// What a target served, as it is remembered.
-#[must_use]
-pub fn before(served: &Served) -> Before {
-    match served {
-        Served::Leaf(leaf) => Before::Leaf(leaf.fingerprint),
-        Served::Off => Before::Off,
-        Served::Unknown(_) => Before::Unknown,
+impl LineageSeen {
+    /// The newest Cert was revoked.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        let leaf = self.leaf.as_ref().map(|leaf| leaf.fingerprint);
+        leaf.is_some_and(|leaf| self.memory.revoked.contains(&leaf))
     }
 }
 
@@ -404,6 +332,7 @@ fn target_decision(
             None,
         )),
         Standing::Foreign(why) | Standing::Unseen { why, .. } => Some((Kind::Skip, why, None)),
+        Standing::NotCovered => Some((Kind::Skip, NOT_COVERED.to_owned(), None)),
         Standing::OutOfStep(why) => Some((Kind::Deploy, pin::told(wanted.pin, why), None)),
     }
 }
@@ -432,58 +361,6 @@ fn no_certificate(seen: &LineageSeen) -> String {
         Some(Unusable::Damaged(why) | Unusable::Unread(why)) => {
             format!("its certificate cannot be used: {why}")
         }
-    }
-}
-
-/// An accepted upload that has never been shown may still come, while nothing else has changed.
-fn lagging(taken: &Taken, served: &Served, now: Timestamp) -> Option<Standing> {
-    let until = taken.at.checked_add(LAG).ok()?;
-    let may_come = taken.at <= now && until > now && !taken.shown && taken.before == before(served);
-    may_come.then_some(Standing::Lagging { until })
-}
-
-/// What stands under our name and is not known here was uploaded by a store that is ahead: another host's, or this one
-/// before a backup was restored. No succession tells which is newer, so their beginnings must; but only while what
-/// is served is good for long, so that it blocks nothing that is needed.
-fn is_later(served: &Leaf, leaf: &Leaf, now: Timestamp) -> bool {
-    served.not_before > leaf.not_before && lives_on(served.not_before, served.not_after, now)
-}
-
-fn out_of_step(
-    owned: &Owned,
-    leaf: &Leaf,
-    memory: &LineageMemory,
-    target: &TargetSeen,
-    now: Timestamp,
-) -> Standing {
-    let Served::Leaf(served) = &target.served else {
-        return Standing::OutOfStep("HTTPS off until now".to_owned());
-    };
-    if served.not_after <= now {
-        return Standing::OutOfStep(format!("what it serves expired at {}", served.not_after));
-    }
-    if memory.revoked.contains(&served.fingerprint) {
-        return Standing::OutOfStep(format!(
-            "what it serves ({}) was revoked",
-            served.fingerprint.short()
-        ));
-    }
-    let is_ours = target.ours.by_name && served.covers(&owned.target.domain.api_name);
-    let place = |fingerprint| memory.succession.iter().position(|one| *one == fingerprint);
-    match (place(served.fingerprint), place(leaf.fingerprint)) {
-        (Some(theirs), Some(ours)) if theirs > ours => Standing::Newer(served.fingerprint),
-        (None, _) if is_ours && is_later(served, leaf, now) => Standing::Newer(served.fingerprint),
-        (Some(_), _) => Standing::OutOfStep(format!(
-            "it serves the earlier certificate {}, until {}",
-            served.fingerprint.short(),
-            served.not_after
-        )),
-        (None, _) => Standing::OutOfStep(format!(
-            "it serves {} by {}, until {}",
-            served.fingerprint.short(),
-            served.issuer,
-            served.not_after
-        )),
     }
 }
 

@@ -222,7 +222,12 @@ impl Run {
         let end = |outcome, reason: String| CertificateEnd::new(lineage, leaf, outcome, reason);
         if let Some(step) = plan.waits(&lineage.name) {
             let until = step.not_before.map_or_else(String::new, minute);
-            return end(CertOutcome::Waiting, format!("{}; not before {until}", step.reason));
+            let reason = format!("{}; not before {until}", step.reason);
+            let waiting = end(CertOutcome::Waiting, reason);
+            // Nobody should rely on one that was revoked, however long it lives.
+            let is_relied_on = !disk.seen.is_revoked();
+            let meanwhile = if is_relied_on { waiting.meanwhile } else { Meanwhile::Nothing };
+            return CertificateEnd { meanwhile, ..waiting };
         }
         match (leaf, &disk.seen.unusable) {
             (None, Some(Unusable::Damaged(why) | Unusable::Unread(why))) => {

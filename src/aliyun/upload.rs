@@ -58,6 +58,24 @@ pub fn cert_name(api_name: &str) -> String {
     format!("cf-{readable}-{hex}")
 }
 
+/// Is it the name that an upload as `cert_name` gives: that itself, or where a name is taken once, with a leaf behind it?
+#[must_use]
+pub fn is_name_of(name: &str, cert_name: &str) -> bool {
+    let Some((rest, last)) = name.rsplit_once('-') else { return name == cert_name };
+    let by_leaf = |start: &str, leaf: &str, end: usize| {
+        is_hex(leaf, LEAF) && start == shortened(cert_name, LONGEST - end)
+    };
+    let is_unique = || {
+        let (start, leaf) = rest.rsplit_once('-')?;
+        Some(is_hex(last, RANDOM) && by_leaf(start, leaf, LEAF + RANDOM + 2))
+    };
+    name == cert_name || by_leaf(rest, last, LEAF + 1) || is_unique().unwrap_or(false)
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl Account {
     /// Does it find out by itself which API takes the uploads?
     #[must_use]
@@ -263,6 +281,9 @@ fn shortened(name: &str, most: usize) -> String {
 const NAME_TAKEN: &str = "Certificate.Duplicated";
 /// Of a certificate's name: the least of the documented limits.
 const LONGEST: usize = 63;
+/// Digits of a leaf's short fingerprint, and those that make a name unique.
+const LEAF: usize = 16;
+const RANDOM: usize = 6;
 /// A dash and 8 digits.
 const HASH: usize = 9;
 /// 63, less `cf-`, a dash and 8 digits.

@@ -12,9 +12,12 @@ use crate::plan::{LeftOut, Lineage, Origin, Ownership, not_online, ownership};
 use crate::run::{Run, no_domain_of};
 use crate::store::Store;
 
-/// The lineages of this run and what comes of discovering their targets. What claims lose is told. A claim that has
-/// nothing left is not looked at.
-pub(super) async fn lineages(run: &Run) -> anyhow::Result<(Vec<Lineage>, Discovery)> {
+/// The lineages of this run and what comes of discovering the targets of those with these `names`; of all, if there are
+/// none. What claims lose is told. A claim that has nothing left is not looked at.
+pub(super) async fn lineages(
+    run: &Run,
+    names: &[String],
+) -> anyhow::Result<(Vec<Lineage>, Discovery)> {
     let mut claims = stored(run)?;
     settle(run, &mut claims).await;
     warn_of_idle(run, &claims);
@@ -23,7 +26,8 @@ pub(super) async fn lineages(run: &Run) -> anyhow::Result<(Vec<Lineage>, Discove
     }
     let mut owners = ownership(&run.config, &claims);
     warn_of_conflicts(run, &owners);
-    let discovery = discovery::complete(run, &mut owners).await;
+    let is_wanted = |one: &Lineage| names.is_empty() || names.contains(&one.name);
+    let discovery = discovery::complete(run, &mut owners, is_wanted).await;
     discovery.warn(run);
     let has_wishes = |one: &Lineage| !one.targets.is_empty() || !one.discovers.is_empty();
     let is_idle = |one: &Lineage| matches!(one.origin, Origin::Claimed { .. }) && !has_wishes(one);

@@ -11,7 +11,7 @@ use super::claims::name_of;
 use crate::cert::Fingerprint;
 use crate::check::check;
 use crate::config::Target;
-use crate::journal::Claim;
+use crate::journal::{Claim, LineageMemory};
 use crate::look;
 use crate::plan::claim_memory;
 use crate::run::Run;
@@ -105,30 +105,32 @@ fn rivals<'a>(claims: &'a [Claim], claimants: &[usize], claim: &Claim) -> Vec<&'
     claimants.iter().map(|place| &claims[*place]).filter(|rival| *rival != claim).collect()
 }
 
-/// The target has last taken a certificate of this claim's lineage.
+/// The target has last taken a certificate of this claim's lineage, or one that is pinned there.
 fn has_delivered(run: &Run, claim: &Claim, target: &Target) -> bool {
     let Some(store) = &run.store else { return false };
     let taken = store.target(target).ok().and_then(|memory| memory.taken);
-    taken.is_some_and(|taken| succession(run, claim).contains(&taken.fingerprint))
+    let memory = memory(run, claim);
+    let is_its = |leaf| {
+        memory.succession.contains(&leaf) || memory.pins.iter().any(|pin| pin.fingerprint == leaf)
+    };
+    taken.is_some_and(|taken| is_its(taken.fingerprint))
 }
 
-/// The Certs of this claim's lineage, the newest last.
-fn succession(run: &Run, claim: &Claim) -> Vec<Fingerprint> {
+/// What is remembered of this claim's lineage.
+fn memory(run: &Run, claim: &Claim) -> LineageMemory {
     let of_config =
         run.config.certificates.iter().find(|one| one.source.as_ref() == Some(&claim.source));
-    let memory = of_config
+    let name = of_config
         .map_or_else(|| claim_memory(&claim.client, &claim.source), |one| one.name.clone());
-    let memory = run.store.as_ref().and_then(|store| store.lineage(&memory).ok());
-    memory.map(|memory| memory.succession).unwrap_or_default()
+    run.store.as_ref().and_then(|store| store.lineage(&name).ok()).unwrap_or_default()
 }
 
 /// A folder of old files, a backup or a copy: the claim whose lineage has gone on from this Cert.
 fn overtaken_by<'a>(run: &Run, leaf: Fingerprint, rivals: &[&'a Claim]) -> Option<&'a Claim> {
     let has_gone_on = |rival: &&&Claim| {
-        let succession = succession(run, rival);
-        succession
-            .split_last()
-            .is_some_and(|(newest, before)| *newest != leaf && before.contains(&leaf))
+        let memory = memory(run, rival);
+        let newest_and_before = memory.succession.split_last();
+        newest_and_before.is_some_and(|(newest, before)| *newest != leaf && before.contains(&leaf))
     };
     rivals.iter().find(has_gone_on).copied()
 }

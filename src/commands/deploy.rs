@@ -69,8 +69,17 @@ fn owned(conflict: &Conflict) -> TargetEnd {
 /// The targets that the config does not own, and those that it does: the next `renew` would put these back.
 async fn unowned(run: &Run, targets: Vec<Target>) -> (Vec<Target>, Vec<Conflict>) {
     let mut configured = ownership(&run.config, &[]);
-    discovery::complete(run, &mut configured).await;
+    let discovery = discovery::complete(run, &mut configured, |_| true).await;
     let configured = configured.lineages;
+    for owner in &configured {
+        if let Some(error) = discovery.unlisted(&owner.name) {
+            let (name, message) = (&owner.name, &error.message);
+            run.warn(format!(
+                "{name} may own what it covers: {message}\nhelp: {}; until then `certferry renew` may undo this",
+                error.help
+            ));
+        }
+    }
     let mut refused = Vec::new();
     let mut free = Vec::new();
     for target in targets {

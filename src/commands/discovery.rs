@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
 use crate::aliyun;
@@ -74,26 +75,22 @@ impl Discovery {
     }
 }
 
-/// Finds the targets of the lineages that discover some; each list is asked for once.
-pub(super) async fn complete(run: &Run, owners: &mut Ownership) -> Discovery {
-    let wishes = owners.lineages.iter().flat_map(|lineage| &lineage.discovers);
+/// Finds the targets of the lineages that discover some; each list is asked for once, and only where one of those looks
+/// that are `wanted` in this run. In a list that is had all lineages find their own: whose a target is does not depend on
+/// who is asked for.
+pub(super) async fn complete(
+    run: &Run,
+    owners: &mut Ownership,
+    wanted: impl Fn(&Lineage) -> bool,
+) -> Discovery {
+    let looking = owners.lineages.iter().filter(|lineage| wanted(lineage));
+    let wishes = looking.flat_map(|lineage| &lineage.discovers);
     let accounts: BTreeSet<String> = wishes.map(|wish| wish.aliyun.clone()).collect();
     if accounts.is_empty() {
         return Discovery::default();
     }
     let mut known = Known::default();
-    let mut refused = BTreeMap::new();
-    for account in accounts {
-        match run.cdn_domains(&account).await {
-            Ok(domains) => {
-                let listed = domains.iter().map(|one| (one.name.as_str(), one.status.as_str()));
-                known.listings.insert(account, Listing::new(listed));
-            }
-            Err(error) => {
-                refused.insert(account, error);
-            }
-        }
-    }
+    let refused = list(run, accounts, &mut known).await;
     learn(run, &owners.lineages, &mut known).await;
     let contested = discover(owners, &known);
     let lineages = || owners.lineages.iter().filter(|lineage| !lineage.discovers.is_empty());
@@ -106,7 +103,34 @@ pub(super) async fn complete(run: &Run, owners: &mut Ownership) -> Discovery {
     }
 }
 
-/// The names of the lineages' certificates, and what they found before.
+/// The lists of these accounts, asked for side by side: one that does not answer holds up no other. Answers why those that
+/// are lacking cannot be had.
+async fn list(
+    run: &Run,
+    accounts: BTreeSet<String>,
+    known: &mut Known,
+) -> BTreeMap<String, aliyun::Error> {
+    let lists = accounts.into_iter().map(|account| async move {
+        let list = run.cdn_domains(&account).await;
+        (account, list)
+    });
+    let mut refused = BTreeMap::new();
+    for (account, list) in join_all(lists).await {
+        match list {
+            Ok(domains) => {
+                let listed = domains.iter().map(|one| (one.name.as_str(), one.status.as_str()));
+                known.listings.insert(account, Listing::new(listed));
+            }
+            Err(error) => {
+                refused.insert(account, error);
+            }
+        }
+    }
+    refused
+}
+
+/// The names of the lineages' certificates, and what they found before. A claim whose files cannot be used finds what it
+/// had, and takes nothing more from others.
 async fn learn(run: &Run, lineages: &[Lineage], known: &mut Known) {
     let discovering = lineages.iter().filter(|lineage| !lineage.discovers.is_empty());
     let looks = discovering.map(|lineage| async move {
@@ -119,10 +143,7 @@ async fn learn(run: &Run, lineages: &[Lineage], known: &mut Known) {
         if let Some(disk) = disk {
             disk.warning.into_iter().for_each(|warning| run.warn(warning));
             known.remembered.insert(lineage.name.clone(), disk.seen.memory.discovered);
-            match disk.seen.leaf {
-                Some(leaf) => names.extend(leaf.names),
-                None => names.extend(lineage.names.iter().cloned()),
-            }
+            names.extend(disk.seen.leaf.into_iter().flat_map(|leaf| leaf.names));
         }
         known.names.insert(lineage.name.clone(), names);
     }

@@ -77,7 +77,7 @@ async fn examine(said: house::Said, ground: Ground) -> Vec<Check> {
 
 /// The lineages of a run; what claims lose is told.
 async fn lineages(run: &Run, checks: &mut Vec<Check>) -> Vec<Lineage> {
-    let lineages = match claims::lineages(run).await {
+    let lineages = match claims::lineages(run, &[]).await {
         Ok((lineages, _discovery)) => lineages,
         Err(error) => {
             checks.push(Check::bad("claims", "", &error));

@@ -7,6 +7,7 @@ use crate::config::{CdnDomain, Config};
 use crate::ground::Ground;
 use crate::journal::Claim;
 use crate::plan::claim_memory;
+use crate::run::Run;
 use crate::store::Store;
 use crate::told;
 
@@ -18,8 +19,7 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
     let claim = find(&flags.name, &stored, &run.config)?;
     let (name, said) = match &flags.domain {
         None => {
-            claims::drop(&run, &store, claim)?;
-            run.drop_versions(claim_memory(&claim.client, &claim.source)).await;
+            drop(&run, &store, claim).await?;
             (
                 &flags.name,
                 "forgotten, until its hook is called again; what its CDN domains serve stays",
@@ -28,7 +28,7 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
         Some(domain) => {
             let rest = without(claim, domain)?;
             match rest.targets.is_empty() && rest.discovers.is_none() {
-                true => claims::drop(&run, &store, claim)?,
+                true => drop(&run, &store, claim).await?,
                 false => claims::put(&run, &store, &rest)?,
             }
             (domain, "forgotten, until the hook names it again; what it serves stays")
@@ -36,6 +36,13 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
     };
     let stdout = format!("{name}: {said} as it is\n");
     Ok(Ended { stdout, stderr: super::plan::warnings(&run), code: 0 })
+}
+
+/// Drops a claim, with the copies of its certificates: their keys are not ours to keep.
+async fn drop(run: &Run, store: &Store, claim: &Claim) -> anyhow::Result<()> {
+    claims::drop(run, store, claim)?;
+    run.drop_versions(claim_memory(&claim.client, &claim.source)).await;
+    Ok(())
 }
 
 /// The claim that people know by this name: that of its lineage, else its own if it is the only one.

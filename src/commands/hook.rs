@@ -247,11 +247,7 @@ async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
 
 /// Finds what the lineage discovers. Where it discovers nothing, nobody is asked.
 async fn discover(run: &Run, wish: &Wish, owners: &mut Ownership) -> Discovery {
-    let is_due = |one: &Lineage| is_this(one, &wish.event) && !one.discovers.is_empty();
-    if !owners.lineages.iter().any(is_due) {
-        return Discovery::default();
-    }
-    let discovery = discovery::complete(run, owners).await;
+    let discovery = discovery::complete(run, owners, |one| is_this(one, &wish.event)).await;
     discovery.remember(run).await;
     discovery
 }

@@ -25,7 +25,7 @@ const NO_STORE: &str = "without a store nothing can be pinned\n\
 /// Pins a Cert onto those of the targets that a lineage owns and that it may go to. It is kept in the store first:
 /// without it nothing could be put right.
 pub(super) async fn pin(run: &Run, cert: &Cert, targets: &[Target]) -> anyhow::Result<Pinned> {
-    let (lineages, _discovery) = claims::lineages(run).await?;
+    let (lineages, _discovery) = claims::lineages(run, &[]).await?;
     let mut held = Pinned { targets: Vec::new(), pins: Vec::new() };
     let mut owners = Vec::new();
     for target in targets {
@@ -35,6 +35,7 @@ pub(super) async fn pin(run: &Run, cert: &Cert, targets: &[Target]) -> anyhow::R
             held.targets.push(Owned::plain(target.clone()));
             continue;
         };
+        refuse_revoked(run, cert, lineage)?;
         held.targets.push(owned.clone());
         let pin = pin_of(run, cert, target);
         if check(cert, &target.domain, &run.roots, pin.at).is_empty() {
@@ -72,6 +73,18 @@ fn owner<'a>(lineages: &'a [Lineage], target: &Target) -> Option<(&'a Lineage, &
         Some((lineage, lineage.targets.iter().find(|o| o.target == *target)?))
     };
     lineages.iter().find_map(of)
+}
+
+/// What the owner's CA was told to count no more holds no target.
+fn refuse_revoked(run: &Run, cert: &Cert, owner: &Lineage) -> anyhow::Result<()> {
+    let store = run.store.as_ref().context(NO_STORE)?;
+    let (memory, leaf) = (store.lineage(&owner.memory())?, cert.leaf().fingerprint);
+    anyhow::ensure!(
+        !memory.revoked.contains(&leaf),
+        "the certificate {} was revoked and goes out no more\nhelp: give another one",
+        leaf.short()
+    );
+    Ok(())
 }
 
 fn pin_of(run: &Run, cert: &Cert, target: &Target) -> Pin {

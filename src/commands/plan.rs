@@ -12,8 +12,7 @@ use crate::config::Target;
 use crate::ground::Ground;
 use crate::look::{self, AtTarget};
 use crate::plan::{
-    Asked, Kind, Lineage, LineageSeen, Origin, Owned, Plan, Renewal, Seen, Step, plan, renewal,
-    wanted,
+    Asked, Kind, Lineage, LineageSeen, Owned, Plan, Renewal, Seen, Step, plan, renews, wanted,
 };
 use crate::report::{self, minute};
 use crate::run::Run;
@@ -45,7 +44,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let mut run = open(config, store, ground)?;
     run.only_looks();
     run.tick = renew::tick(&run);
-    let (mut lineages, discovery) = claims::lineages(&run).await?;
+    let (mut lineages, discovery) = claims::lineages(&run, &flags.names).await?;
     renew::refuse_nothing(&run.config, &lineages)?;
     renew::known(&flags.names, &lineages)?;
     let asked = Asked { names: flags.names.clone(), ..Asked::default() };
@@ -58,10 +57,10 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let dark = told_unseen(&unseen) + &told_unlisted(&discovery, &lineages);
     let stdout = match Form::from(flags.json) {
         Form::Json => {
-            let (steps, certificates) = (plan.steps.as_slice(), renewals(&lineages, &seen));
+            let (steps, certificates) = (plan.steps.as_slice(), renewals(&run, &lineages, &seen));
             report::json(&Document { schema: report::SCHEMA, steps, certificates })
         }
-        Form::Text => text(&plan, &dark) + &next_renewal(&renewals(&lineages, &seen)),
+        Form::Text => text(&plan, &dark) + &next_renewal(&renewals(&run, &lineages, &seen)),
     };
     let code = match (dark.is_empty(), plan.is_empty()) {
         (false, _) => 1,
@@ -86,14 +85,14 @@ async fn hear_renewals(run: &Run, lineages: &[Lineage], seen: &mut Seen) {
 }
 
 /// When each certificate that we issue is renewed, and why then.
-fn renewals<'a>(lineages: &'a [Lineage], seen: &Seen) -> Vec<Renews<'a>> {
-    let issued = lineages.iter().filter(|lineage| matches!(lineage.origin, Origin::Issued(_)));
-    issued
-        .filter_map(|lineage| {
-            let Renewal { at, reason, .. } = renewal(seen.lineages.get(&lineage.name)?)?;
-            Some(Renews { name: &lineage.name, renew_at: at, renew_reason: reason })
-        })
-        .collect()
+fn renewals<'a>(run: &Run, lineages: &'a [Lineage], seen: &Seen) -> Vec<Renews<'a>> {
+    let now = run.ground.clock.now();
+    let renewal = |lineage: &'a Lineage| {
+        let of = seen.lineages.get(&lineage.name)?;
+        let Renewal { at, reason, .. } = renews(lineage, of, now)?;
+        Some(Renews { name: &lineage.name, renew_at: at, renew_reason: reason })
+    };
+    lineages.iter().filter_map(renewal).collect()
 }
 
 /// The first of them; `status` and `--json` tell all.

@@ -24,7 +24,7 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
     let store = Store::open(&config.store.path)?;
     let mut run = open(config, Some(store), ground)?;
     run.tick = tick(&run);
-    let (lineages, discovery) = claims::lineages(&run).await?;
+    let (lineages, discovery) = claims::lineages(&run, &flags.names).await?;
     discovery.remember(&run).await;
     refuse_nothing(&run.config, &lineages)?;
     let asked = asked(flags, &lineages)?;

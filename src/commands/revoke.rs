@@ -31,7 +31,12 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let revoked = issuer.revoke(&der, reason).await;
     revoked.map_err(|failure| failure.error)?;
     let fingerprint = cert.leaf().fingerprint;
-    store.update_lineage(&lineage.memory(), |memory| memory.revoke(fingerprint))?;
+    let reuses = run.config.certificates.iter().any(|one| one.name == flags.name && one.reuse_key);
+    store.update_lineage(&lineage.memory(), |memory| {
+        memory.revoke(fingerprint);
+        // An order under way has the same key, for which whoever revokes may fear.
+        memory.order = memory.order.take().filter(|_| !reuses);
+    })?;
     let stdout = format!(
         "{}: revoked ({}); a new one is due now: `certferry renew {}`\n",
         flags.name,

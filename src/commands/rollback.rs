@@ -35,7 +35,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     }
     let store = Store::open(&config.store.path)?;
     let run = open(config, Some(store.clone()), ground)?;
-    let (lineages, discovery) = claims::lineages(&run).await?;
+    let named = std::slice::from_ref(&flags.name);
+    let (lineages, discovery) = claims::lineages(&run, named).await?;
     let lineage = find(&run, flags, &lineages)?;
     let mut disk = run.disk(lineage).await;
     let pins = disk.seen.memory.pins.clone();
@@ -107,6 +108,10 @@ fn choose(
     };
     let cert = store.version(&lineage.memory(), number)?;
     let cert = cert.with_context(|| format!("version {number} has just been dropped"))?;
+    if disk.seen.memory.revoked.contains(&cert.leaf().fingerprint) {
+        let what = format!("version {number} of {} was revoked and goes out no more", lineage.name);
+        return Err(no_version(run, lineage, disk, &kept, &what).into());
+    }
     let newest = disk.seen.leaf.as_ref().map(|leaf| leaf.fingerprint);
     match newest == Some(cert.leaf().fingerprint) {
         true => Ok(Choice::Newest),
@@ -143,6 +148,7 @@ fn versions(run: &Run, lineage: &Lineage, disk: &OnDisk, kept: &[(u32, Leaf)]) -
         Version {
             newest: seen.leaf.as_ref().is_some_and(|newest| is_it(newest.fingerprint)),
             pinned: seen.memory.pins.iter().any(|pin| is_it(pin.fingerprint)),
+            revoked: seen.memory.revoked.contains(&leaf.fingerprint),
             taken_by: taken_by.map(|owned| owned.target.domain.written.clone()).collect(),
             ..Version::new(*number, leaf)
         }
@@ -185,6 +191,12 @@ async fn to_newest(
         };
         return Err(anyhow!("the newest version of {} cannot go out: {why}", lineage.name));
     };
+    if disk.seen.is_revoked() {
+        return Err(anyhow!(
+            "the newest version of {0} cannot go out: it was revoked\nhelp: `certferry renew '{0}'` obtains a new one, which ends the pin",
+            lineage.name
+        ));
+    }
     store.update_lineage(&lineage.memory(), |memory| memory.pins.clear())?;
     let disk = run.disk(lineage).await;
     let targets = walk_targets(run, lineage, &disk, &Asked::default(), Place::default()).await;

@@ -1,13 +1,16 @@
 //! `status`: every lineage and target. It takes no lock and writes nothing.
 
+use jiff::Timestamp;
+
 use super::plan::{look_at, warnings};
 use super::{Ended, Form, Refusal, claims, configured_or_not, open};
+use crate::cert::Leaf;
 use crate::cli::{Global, Status as Flags};
 use crate::ground::Ground;
 use crate::journal::{Failures, Turn};
 use crate::plan::{
     Asked, Lineage, LineageSeen, Origin, Owned, Seen, Served, Standing, TargetSeen, Unusable,
-    pinned, renewal, standing_of, wanted,
+    lives_on, pinned, renews, standing_of, wanted,
 };
 use crate::report::{self, Status, StatusCertificate, StatusTarget};
 use crate::run::Run;
@@ -19,7 +22,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let store = Store::existing(&config.store.path)?;
     let mut run = open(config, store, ground)?;
     run.only_looks();
-    let (mut lineages, discovery) = claims::lineages(&run).await?;
+    let (mut lineages, discovery) = claims::lineages(&run, &[]).await?;
     let seen = look_at(&run, &mut lineages).await?.seen;
     let unlisted =
         |lineage: &Lineage| discovery.unlisted(&lineage.name).map(|error| error.message.clone());
@@ -41,7 +44,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
 fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
     let nothing = LineageSeen::default();
     let of = seen.lineages.get(&lineage.name).unwrap_or(&nothing);
-    let renewal = renewal(of).filter(|_| matches!(lineage.origin, Origin::Issued(_)));
+    let renewal = renews(lineage, of, run.ground.clock.now());
     let failures = open_failures(of);
     StatusCertificate {
         name: lineage.name.clone(),
@@ -62,7 +65,7 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
             },
         ),
         failures: failures.map_or(0, |failures| failures.count),
-        last_error: failures.map(|failures| failures.error.clone()).or_else(|| unusable(of)),
+        last_error: failures.map(|failures| failures.error.clone()).or_else(|| unfit(of)),
         targets: lineage
             .targets
             .iter()
@@ -77,10 +80,11 @@ fn open_failures(of: &LineageSeen) -> Option<&Failures> {
     turns.filter_map(|turn| of.memory.failed_since(turn)).max_by_key(|failures| failures.at)
 }
 
-fn unusable(of: &LineageSeen) -> Option<String> {
+/// Why the newest Cert must not be relied on.
+fn unfit(of: &LineageSeen) -> Option<String> {
     match &of.unusable {
         Some(Unusable::Damaged(why) | Unusable::Unread(why)) => Some(told::split(why).0),
-        None => None,
+        None => of.is_revoked().then(|| "it was revoked".to_owned()),
     }
 }
 
@@ -130,13 +134,26 @@ fn target(
         served_not_after: leaf.map(|leaf| leaf.not_after),
         in_step: matches!(standing, Some(Standing::InStep(_))),
         foreign: matches!(standing, Some(Standing::Foreign(_))),
+        left: standing.zip(target).and_then(|(standing, target)| left(&standing, target, now)),
         pinned: pin.is_some(),
         pinned_until: pin.map(|pin| pin.until),
         last_error: target.and_then(last_error).or_else(|| wanted.err().filter(|_| pin.is_some())),
     }
 }
 
-fn served(target: &TargetSeen) -> Option<&crate::cert::Leaf> {
+/// In a word, why all is well with a target that is not in step: `renew` leaves it so, or has done what it can.
+fn left(standing: &Standing, target: &TargetSeen, now: Timestamp) -> Option<&'static str> {
+    let lives = |leaf: &Leaf| lives_on(leaf.not_before, leaf.not_after, now);
+    match standing {
+        Standing::Foreign(_) => Some("not ours"),
+        Standing::Newer(_) => Some("newer"),
+        Standing::NotCovered => Some("not covered"),
+        Standing::Lagging { .. } => served(target).is_some_and(lives).then_some("soon"),
+        Standing::InStep(_) | Standing::Unseen { .. } | Standing::OutOfStep(_) => None,
+    }
+}
+
+fn served(target: &TargetSeen) -> Option<&Leaf> {
     match &target.served {
         Served::Leaf(leaf) => Some(leaf),
         Served::Off | Served::Unknown(_) => None,

@@ -17,15 +17,13 @@ pub struct Ours {
 }
 
 /// When the last third of a certificate's life begins: from then on a foreign one is replaced.
-#[must_use]
-pub fn last_third(leaf: &Leaf) -> Timestamp {
+fn last_third(leaf: &Leaf) -> Timestamp {
     let third = leaf.not_after.duration_since(leaf.not_before).as_secs() / 3;
     leaf.not_after.checked_sub(SignedDuration::from_secs(third)).unwrap_or(leaf.not_before)
 }
 
 /// Is the certificate that a target serves somebody else's?
-#[must_use]
-pub fn is_foreign(served: &Leaf, succession: &[Fingerprint], ours: Ours) -> bool {
+fn is_foreign(served: &Leaf, succession: &[Fingerprint], ours: Ours) -> bool {
     !ours.remembered && !ours.by_name && !succession.contains(&served.fingerprint)
 }
 

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Unusable, renewal};
+use super::renewal::{due, renewal};
+use super::{Asked, Decision, Kind, Lineage, LineageSeen, Origin, Renewal, Unusable};
 use crate::cert::Leaf;
 use crate::journal::{Failures, Turn};
 
@@ -38,6 +39,16 @@ pub fn turns(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestam
     [Turn::First, Turn::Fallback].into_iter().filter(goes).collect()
 }
 
+/// When the newest Cert is renewed, and why then: now, where more than its age asks for that. None without one, or where
+/// another client renews it.
+#[must_use]
+pub fn renews(lineage: &Lineage, seen: &LineageSeen, now: Timestamp) -> Option<Renewal> {
+    let leaf = seen.leaf.as_ref().filter(|_| matches!(lineage.origin, Origin::Issued(_)))?;
+    let Some(reason) = at_once(lineage, seen, leaf) else { return renewal(seen) };
+    let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Some(Renewal { at, reason, asked_for: false, explanation: None })
+}
+
 /// Digest of what would be asked of it; none where there is no such CA.
 fn wish(seen: &LineageSeen, turn: Turn) -> Option<&str> {
     match turn {
@@ -56,19 +67,22 @@ fn reason(lineage: &Lineage, seen: &LineageSeen, asked: &Asked, now: Timestamp) 
             Some(Unusable::Unread(_)) => None,
         };
     };
-    if let Some(change) = request_changed(lineage, seen, leaf) {
-        return Some(change);
-    }
-    if seen.memory.revoked.contains(&leaf.fingerprint) {
-        return Some("it was revoked".to_owned());
-    }
     if asked.forces(&lineage.name) {
         return Some("asked for by --force".to_owned());
     }
-    if seen.memory.order.as_ref().is_some_and(|order| is_wish(seen, &order.asked)) {
-        return Some("an order of an earlier run is under way".to_owned());
+    at_once(lineage, seen, leaf).or_else(|| due(seen, leaf, now))
+}
+
+/// Why the newest Cert is not waited for, however young it is.
+fn at_once(lineage: &Lineage, seen: &LineageSeen, leaf: &Leaf) -> Option<String> {
+    if let Some(change) = request_changed(lineage, seen, leaf) {
+        return Some(change);
     }
-    renewal::due(seen, leaf, now)
+    if seen.is_revoked() {
+        return Some("it was revoked".to_owned());
+    }
+    let order = seen.memory.order.as_ref().filter(|order| is_wish(seen, &order.asked));
+    order.map(|_| "an order of an earlier run is under way".to_owned())
 }
 
 /// Is something else asked for than what the Cert was asked for? Where that is not remembered, its names must do. A CA

@@ -2,10 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Asked, Lineage, LineageSeen, Owned, Standing, TargetSeen, lagging, no_certificate, renew_at,
-    standing,
-};
+use super::standing::{lagging, standing};
+use super::{Asked, Lineage, LineageSeen, Owned, Standing, TargetSeen, no_certificate, renew_at};
 use crate::cert::{Fingerprint, Leaf};
 use crate::config::Target;
 use crate::journal::{LineageMemory, Pin};
@@ -28,6 +26,8 @@ pub enum Over {
     Due,
     /// The pinned Cert is no longer on the disk.
     Gone,
+    /// The pinned Cert was revoked.
+    Revoked,
 }
 
 impl Over {
@@ -38,11 +38,12 @@ impl Over {
             Self::Renewed => "there is a new certificate",
             Self::Due => "the pinned certificate is due for renewal",
             Self::Gone => "the pinned certificate is no longer in the store",
+            Self::Revoked => "the pinned certificate was revoked",
         }
     }
 }
 
-/// What a target of a lineage must serve: what is pinned there, else the newest Cert.
+/// What a target of a lineage must serve: what is pinned there, else the newest Cert. One that was revoked never is.
 ///
 /// # Errors
 /// Why that cannot be used, for people.
@@ -59,8 +60,11 @@ pub fn wanted<'a>(
             Err(why) => Err(format!("the pinned certificate cannot be used: {why}")),
         };
     }
-    let newest = seen.leaf.as_ref().map(|leaf| Wanted { leaf, pin: None });
-    newest.ok_or_else(|| no_certificate(seen))
+    let leaf = seen.leaf.as_ref().ok_or_else(|| no_certificate(seen))?;
+    if seen.is_revoked() {
+        return Err("the newest certificate was revoked, and there is no new one yet".to_owned());
+    }
+    Ok(Wanted { leaf, pin: None })
 }
 
 /// The pin that holds a target: its own before the lineage's. One whose Cert does not cover the target holds it not.
@@ -81,6 +85,9 @@ pub fn over(seen: &LineageSeen, pin: &Pin, now: Timestamp) -> Option<Over> {
     if !memory.pins.contains(pin) || seen.leaf.as_ref().is_some_and(is_new) {
         return Some(Over::Renewed);
     }
+    if memory.revoked.contains(&pin.fingerprint) {
+        return Some(Over::Revoked);
+    }
     if pin.until <= now {
         return Some(Over::Due);
     }
@@ -100,7 +107,8 @@ pub fn pinned_until(leaf: &Leaf, at: Timestamp) -> Timestamp {
     at.checked_add(half.max(SignedDuration::ZERO)).unwrap_or(at)
 }
 
-/// How a target stands to what it must serve. A pin undoes on purpose: what is newer is no obstacle.
+/// How a target stands to what it must serve. A pin undoes on purpose: what is newer is no obstacle. Who pins a target by
+/// hand has named it, so that what is foreign there is none either.
 #[must_use]
 pub fn standing_of(
     lineage: &Lineage,
@@ -111,7 +119,17 @@ pub fn standing_of(
     asked: &Asked,
     now: Timestamp,
 ) -> Standing {
+    if owned.discovered.is_some() && wanted.pin.is_some_and(|pin| pin.target.is_some()) {
+        let named = Owned { discovered: None, ..owned.clone() };
+        return standing_of(lineage, &named, wanted, memory, target, asked, now);
+    }
     match (standing(lineage, owned, wanted.leaf, memory, target, asked, now), wanted.pin) {
+        // Found by a name that was asked for, and the certificate in hand may be an older one.
+        (Standing::OutOfStep(_), _)
+            if owned.discovered.is_some() && !wanted.leaf.covers(&owned.target.domain.api_name) =>
+        {
+            Standing::NotCovered
+        }
         (Standing::Newer(newer), Some(_)) => {
             Standing::OutOfStep(format!("it serves the newer {}", newer.short()))
         }

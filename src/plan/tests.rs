@@ -10,7 +10,7 @@ mod pins;
 
 use super::*;
 use crate::config::{CdnDomain, Certificate, Config, Deploy, KeyType, Verify};
-use crate::journal::{Claim, Failures, Turn};
+use crate::journal::{Before, Claim, Failures, Taken, Turn};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 

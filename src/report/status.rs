@@ -69,6 +69,9 @@ pub struct StatusTarget {
     /// It was discovered and serves a certificate that is not ours, which is left alone until its last third. Then
     /// `in_step` is false, and all is as it should be.
     pub foreign: bool,
+    /// In a word, why all is well though it is not in step.
+    #[serde(skip)]
+    pub left: Option<&'static str>,
     /// A pin holds it.
     pub pinned: bool,
     /// Until when, at the latest.
@@ -115,7 +118,7 @@ impl StatusCertificate {
             self.not_before.zip(self.not_after).is_some_and(|(from, to)| lives_on(from, to, now));
         lives
             && self.last_error.is_none()
-            && self.targets.iter().all(|target| target.in_step || target.foreign)
+            && self.targets.iter().all(|target| target.in_step || target.left.is_some())
     }
 }
 
@@ -130,11 +133,7 @@ fn add_rows(table: &mut Table, certificate: &StatusCertificate) {
     ]);
     for target in &certificate.targets {
         let ends = target.served_not_after.map_or_else(|| "-".to_owned(), day);
-        let in_step = match (target.in_step, target.foreign) {
-            (true, _) => "yes",
-            (false, true) => "not ours",
-            (false, false) => "NO",
-        };
+        let in_step = if target.in_step { "yes" } else { target.left.unwrap_or("NO") };
         let note = target.last_error.clone().unwrap_or_else(|| pinned(target));
         table.add_row([String::new(), target.domain.clone(), ends, in_step.to_owned(), note]);
     }

@@ -38,6 +38,8 @@ pub struct Version {
     pub newest: bool,
     /// A pin holds it.
     pub pinned: bool,
+    /// It was revoked, and goes out no more.
+    pub revoked: bool,
     /// The CDN domains that took it last.
     pub taken_by: Vec<String>,
 }
@@ -54,12 +56,13 @@ impl Version {
             not_after: leaf.not_after,
             newest: false,
             pinned: false,
+            revoked: false,
             taken_by: Vec::new(),
         }
     }
 
     fn line(&self) -> String {
-        let marks = [(self.newest, "newest"), (self.pinned, "pinned")];
+        let marks = [(self.newest, "newest"), (self.pinned, "pinned"), (self.revoked, "revoked")];
         let marks = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark.to_owned());
         let taken = self.taken_by.iter().map(|domain| format!("on {domain}"));
         let marks: Vec<String> = marks.chain(taken).collect();

@@ -45,7 +45,8 @@ impl Run {
     pub fn ours(&self, owned: &Owned, at: &AtTarget) -> Ours {
         let Served::Leaf(leaf) = &at.seen.served else { return Ours::default() };
         let taken = at.seen.memory.taken.as_ref().map(|taken| taken.cert_name.as_str());
-        let is_given = |name: &str| is_of(name, &deploy::cert_name(owned)) || Some(name) == taken;
+        let is_given =
+            |name: &str| aliyun::is_name_of(name, &deploy::cert_name(owned)) || Some(name) == taken;
         let by_name = at.cert_name.as_deref().is_some_and(is_given);
         // The whole store is read only where something depends on it: for what was discovered and does not have our name.
         let remembered = owned.discovered.is_some()
@@ -70,11 +71,6 @@ impl Run {
             }
         })
     }
-}
-
-/// Is it the name that an upload gives, or that with the leaf behind it, as the successor API needs it?
-fn is_of(name: &str, given: &str) -> bool {
-    name.strip_prefix(given).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn stopped() -> aliyun::Error {

@@ -94,14 +94,15 @@ impl Run {
     /// What was given by hand goes when no pin holds it any more.
     pub async fn drop_unpinned(&self) {
         let Some(store) = &self.store else { return };
-        let unpinned = match store.unpinned() {
+        let now = self.ground.clock.now();
+        let unpinned = match store.unpinned(now) {
             Ok(unpinned) => unpinned,
             Err(error) => return self.warn(told::text(&error)),
         };
         for name in unpinned {
             // Whoever pins it just now holds its lock until it is pinned.
             let Some(_lock) = self.lock_at_once(store, &name).await else { continue };
-            if store.unpinned().is_ok_and(|unpinned| unpinned.contains(&name)) {
+            if store.unpinned(now).is_ok_and(|unpinned| unpinned.contains(&name)) {
                 self.keep(move |store| store.drop_versions(&name)).await;
             }
         }
@@ -121,16 +122,23 @@ impl Run {
     /// The end of a target for which there is no Cert. A pinned one that cannot be read is a failure: what it serves is
     /// left alone, and that is not what was asked for.
     #[must_use]
-    pub fn nothing_to_deploy(&self, lineage: &Lineage, owned: &Owned, disk: &OnDisk) -> TargetEnd {
+    pub fn nothing_to_deploy(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        disk: &OnDisk,
+        why: &str,
+    ) -> TargetEnd {
         let now = self.ground.clock.now();
         let end = |outcome, why| TargetEnd::new(&lineage.name, owned, outcome, why);
-        let pin = pinned(&disk.seen, &owned.target, now);
-        let Some(Err(why)) = pin.and_then(|pin| disk.seen.pinned.get(&pin.fingerprint)) else {
-            return end(TargetOutcome::Skipped, "there is no certificate to deploy");
-        };
-        let mut end = end(TargetOutcome::Failed, "the pinned certificate cannot be used");
+        if pinned(&disk.seen, &owned.target, now).is_none() {
+            // The rest of it is told with the certificate itself.
+            return end(TargetOutcome::Skipped, told::split(why).0);
+        }
+        let what = "the pinned certificate cannot be used".to_owned();
+        let mut end = end(TargetOutcome::Failed, what);
         let help = format!("`certferry rollback '{}' --to latest` ends the pin", lineage.name);
-        let error = anyhow::anyhow!("the pinned certificate cannot be used: {why}\nhelp: {help}");
+        let error = anyhow::anyhow!("{why}\nhelp: {help}");
         end.error = Some(ErrorEnd::of(&error, "Pinned"));
         end.pinned = true;
         end

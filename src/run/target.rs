@@ -9,10 +9,10 @@ use crate::aliyun::{self, Accepted, Account, Effort};
 use crate::cert::{Cert, Leaf};
 use crate::config::{Target, Verify};
 use crate::journal::Pin;
-use crate::look::OnDisk;
+use crate::look::{AtTarget, OnDisk};
 use crate::plan::{
-    Asked, Lineage, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, Wanted, before,
-    standing_of,
+    Asked, Lineage, NOT_COVERED, Owned, Proof, Served, Standing, TargetOutcome, TargetSeen, Wanted,
+    before, standing_of,
 };
 use crate::report::{ErrorEnd, Meanwhile, Replaced, TargetEnd, minute};
 use crate::store::{Lock, LockError};
@@ -74,42 +74,64 @@ impl Run {
             return settled(self.failed(lineage, owned, error).await);
         }
         at.seen.ours = self.ours(owned, &at);
-        at.warning.into_iter().for_each(|warning| self.warn(warning));
+        if let Some(warning) = at.warning.take() {
+            self.warn(warning);
+        }
         if let Some(error) =
             at.error.as_ref().filter(|error| error.kind == aliyun::Kind::Permission)
         {
             self.warn_of_blindness(owned, error);
         }
-        let (seen, leaf) = (at.seen, cert.leaf());
-        let wanted = Wanted { leaf, pin };
-        self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&seen.served));
+        let wanted = Wanted { leaf: cert.leaf(), pin };
+        self.serving.borrow_mut().insert(owned.target.clone(), meanwhile(&at.seen.served));
         let now = self.ground.clock.now();
-        let skipped = |why| TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
-        match standing_of(lineage, owned, &wanted, &disk.seen.memory, &seen, asked, now) {
-            Standing::OutOfStep(reason) => {
-                let (cert, pinned) = (cert.clone(), pin.is_some());
+        let memory = &disk.seen.memory;
+        let standing = standing_of(lineage, owned, &wanted, memory, &at.seen, asked, now);
+        match self.settle(lineage, owned, wanted.leaf, &at, standing).await {
+            Ok(end) => settled(end),
+            Err(reason) => {
+                let (cert, seen, pinned) = (cert.clone(), at.seen, pin.is_some());
                 Looked::OutOfStep(Box::new(OutOfStep { account, cert, seen, reason, pinned }))
             }
+        }
+    }
+
+    /// The end of a target on which nothing is put.
+    ///
+    /// # Errors
+    /// Why something must be.
+    async fn settle(
+        &self,
+        lineage: &Lineage,
+        owned: &Owned,
+        leaf: &Leaf,
+        at: &AtTarget,
+        standing: Standing,
+    ) -> Result<TargetEnd, String> {
+        let seen = &at.seen;
+        let skipped = |why| TargetEnd::new(&lineage.name, owned, TargetOutcome::Skipped, why);
+        Ok(match standing {
+            Standing::OutOfStep(reason) => return Err(reason),
             Standing::InStep(proof) => {
-                let end = self.in_step(lineage, owned, &seen, proof).await;
-                settled(self.at_edge(owned, &seen, leaf, end).await)
+                let end = self.in_step(lineage, owned, seen, proof).await;
+                self.at_edge(owned, seen, leaf, end).await
             }
             Standing::Lagging { until } => {
                 let from = minute(until);
                 let why = format!("accepted, not shown yet; from {from} on it is uploaded again");
-                let end = lagging(lineage, owned, &seen, &why);
-                settled(self.at_edge(owned, &seen, leaf, end).await)
+                self.at_edge(owned, seen, leaf, lagging(lineage, owned, seen, &why)).await
             }
-            Standing::Newer(newer) => settled(skipped(format!(
+            Standing::Newer(newer) => skipped(format!(
                 "it serves a newer certificate of this lineage ({})",
                 newer.short()
-            ))),
-            Standing::Foreign(why) => settled(skipped(why)),
-            Standing::Unseen { why, remedy } => settled(match &at.error {
+            )),
+            Standing::Foreign(why) => skipped(why),
+            Standing::NotCovered => skipped(NOT_COVERED.to_owned()),
+            Standing::Unseen { why, remedy } => match &at.error {
                 Some(error) => self.unseen(lineage, owned, error, &why, &remedy).await,
                 None => skipped(format!("{why}; to replace it, {remedy}")),
-            }),
-        }
+            },
+        })
     }
 
     /// The lock of a target; none without a store. Waiting has an end in a hook.

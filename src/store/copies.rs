@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::versions::{KEY, LEAF, write_chain_files};
@@ -82,11 +83,12 @@ impl Store {
         Ok(content.and_then(|content| Leaf::read(&content).ok()))
     }
 
-    /// The names of what was given by hand and is pinned by no lineage any more.
+    /// The names of what was given by hand and is pinned by no lineage any more. A pin that is over holds nothing, also
+    /// where nobody keeps its lineage in step who would end it.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn unpinned(&self) -> anyhow::Result<Vec<String>> {
+    pub fn unpinned(&self, now: Timestamp) -> anyhow::Result<Vec<String>> {
         let start = names::file_name(GIVEN);
         let kept = files::names_in(&self.root.join("archive"))?;
         let given: Vec<String> = kept
@@ -97,8 +99,10 @@ impl Store {
         if given.is_empty() {
             return Ok(given);
         }
+        let mut pins = self.all_pins()?;
+        pins.retain(|pin| pin.until > now);
         let pinned: BTreeSet<String> =
-            self.all_pins()?.iter().map(|pin| format!("{GIVEN}{}", pin.fingerprint)).collect();
+            pins.iter().map(|pin| format!("{GIVEN}{}", pin.fingerprint)).collect();
         Ok(given.into_iter().filter(|name| !pinned.contains(name)).collect())
     }
 

@@ -14,6 +14,7 @@ mod edge;
 mod fallback;
 mod hooks;
 mod house;
+mod interplay;
 mod issuing;
 mod keeping_step;
 mod kinds;

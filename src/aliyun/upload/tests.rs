@@ -282,6 +282,12 @@ fn names_of_leaves() {
         assert!(one != other && one.contains(&leaf), "{one}");
         for name in [one, other, named_by_leaf(&upload)] {
             assert!(name.chars().count() <= 63, "{name}");
+            assert!(is_name_of(&name, base), "{name} is of {base}");
+            assert!(!is_name_of(&format!("{name}-x"), base) && !is_name_of("other", base));
+        }
+        assert!(is_name_of(base, base), "{base}");
+        for other in [format!("{base}-2"), format!("{base}-{}", &leaf[1..]), format!("x{base}")] {
+            assert!(!is_name_of(&other, base), "{other} is not of {base}");
         }
     };
     check("cf-a-01234567", "cf-a-01234567");

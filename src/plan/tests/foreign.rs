@@ -22,6 +22,7 @@ struct Case {
     taken: Option<Taken>,
     force: Force,
     newest: Leaf,
+    pin: Option<crate::journal::Pin>,
 }
 
 impl Default for Case {
@@ -33,7 +34,8 @@ impl Default for Case {
             discovered: Some(Foreign::LeftAlone),
             taken: None,
             force: Force::No,
-            newest: leaf(5, 60),
+            newest: covering(leaf(5, 60)),
+            pin: None,
         }
     }
 }
@@ -49,8 +51,13 @@ impl Case {
         let taken = TargetMemory { taken: self.taken.clone(), ..TargetMemory::default() };
         let seen = TargetSeen { served: self.served.clone(), memory: taken, ours: self.ours };
         let asked = Asked { names: vec!["a".to_owned()], force: self.force };
-        standing(&lineage, &owned, &self.newest, &memory, &seen, &asked, at(NOW))
+        let wanted = Wanted { leaf: &self.newest, pin: self.pin.as_ref() };
+        standing_of(&lineage, &owned, &wanted, &memory, &seen, &asked, at(NOW))
     }
+}
+
+fn covering(leaf: Leaf) -> Leaf {
+    Leaf { names: vec!["*.example.com".to_owned()], ..leaf }
 }
 
 fn check(row: &str, case: Case, expect: &str) {
@@ -82,6 +89,9 @@ fn who_gives_way() {
     check("replace_foreign", replaced, "OutOfStep");
     let forced = Case { force: Force::Yes, ..Case::default() };
     check("--force names no target", forced, "Foreign");
+    let pinned = |on| Case { pin: Some(pins::pin((5, 60, on))), ..Case::default() };
+    check("rolled back: no target is named", pinned(None), "Foreign");
+    check("pinned by hand: it is", pinned(Some("cdn.example.com")), "OutOfStep");
     let forced = Case { force: Force::Yes, discovered: None, ..Case::default() };
     check("--force, named", forced, "OutOfStep(\"asked for");
 }
@@ -103,7 +113,7 @@ fn what_is_ours_is_not_foreign() {
     );
     check(
         "90 days, followed by 6",
-        Case { succession: vec![1, 5], newest: living(5, 6, 5), ..Case::default() },
+        Case { succession: vec![1, 5], newest: covering(living(5, 6, 5)), ..Case::default() },
         "OutOfStep(\"it serves the earlier",
     );
     let twin = Leaf { fingerprint: Fingerprint::of(&[1]), ..leaf(5, 60) };
@@ -124,6 +134,16 @@ fn what_is_ours_is_not_foreign() {
         Case { succession: vec![], ..Case::default() },
         "Foreign",
     );
+}
+
+#[test]
+fn what_the_certificate_in_hand_does_not_cover_waits_for_the_next() {
+    let narrow = || Leaf { names: vec!["example.com".to_owned()], ..leaf(5, 60) };
+    let off =
+        |discovered| Case { served: Served::Off, newest: narrow(), discovered, ..Case::default() };
+    check("discovered", off(Some(Foreign::LeftAlone)), "NotCovered");
+    check("whatever is there", off(Some(Foreign::Replaced)), "NotCovered");
+    check("named: our checks refuse it", off(None), "OutOfStep");
 }
 
 #[test]

@@ -9,11 +9,12 @@ struct Older {
     succession: &'static [u8],
     ours: bool,
     asked: Asked,
+    taken: Option<Taken>,
 }
 
 impl Older {
     fn new(leaf: Leaf, served: Leaf, succession: &'static [u8]) -> Self {
-        Self { leaf, served, succession, ours: true, asked: Asked::default() }
+        Self { leaf, served, succession, ours: true, asked: Asked::default(), taken: None }
     }
 
     fn check(self, row: &str, expect: &str) {
@@ -25,6 +26,7 @@ impl Older {
             succession: self.succession.to_vec(),
             ours: self.ours,
             asked: self.asked,
+            taken: self.taken,
             ..World::default()
         };
         check(row, world, &[expect]);
@@ -65,6 +67,11 @@ fn older_never_replaces_newer() {
 fn a_restored_store_undoes_nothing() {
     let ahead = || Older::new(leaf(1, 60), leaf(9, 80), &[1]);
     ahead().check("a store that is behind", "Skip it serves a newer");
+    let by_us = |number, before| Older { taken: taken(number, 9000, before), ..ahead() };
+    by_us(1, Before::Off).check("behind, and it took the old one", "Skip it serves a newer");
+    by_us(9, Before::Off).check("put there by us: a pin, another lineage", "Deploy it serves");
+    let it = Before::Leaf(Fingerprint::of(&[9]));
+    by_us(1, it).check("replaced by us, without effect", "Deploy it serves");
     Older { ours: false, ..ahead() }.check("changed in the console", "Deploy it serves");
     Older::new(leaf(1, 60), leaf(9, 50), &[1]).check("it began earlier", "Deploy it serves");
     Older::new(leaf(1, 60), leaf(9, 60), &[1]).check("it began with ours", "Deploy it serves");

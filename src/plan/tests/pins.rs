@@ -14,6 +14,7 @@ struct World {
     kept: Vec<u8>,
     served: Served,
     asked: Asked,
+    revoked: Vec<u8>,
 }
 
 impl Default for World {
@@ -26,6 +27,7 @@ impl Default for World {
             kept: vec![2],
             served: Served::Leaf(leaf(3, 80)),
             asked: Asked::default(),
+            revoked: vec![],
         }
     }
 }
@@ -50,6 +52,7 @@ impl World {
             memory: LineageMemory {
                 succession: self.succession.iter().map(|n| Fingerprint::of(&[*n])).collect(),
                 pins: self.pins.iter().copied().map(pin).collect(),
+                revoked: self.revoked.iter().map(|n| Fingerprint::of(&[*n])).collect(),
                 ..LineageMemory::default()
             },
             pinned: self.kept.iter().copied().map(kept).collect(),
@@ -117,6 +120,8 @@ fn a_pin_ends() {
     let restored = World { newest: Some(leaf(1, 40)), ..serving() };
     check("one that was seen is no new one", &restored, &["Skip pinned"]);
     check("gone from the store", &World { kept: vec![], ..serving() }, &[newest]);
+    let revoked = World { revoked: vec![2], ..serving() };
+    check("revoked", &revoked, &["Deploy what it serves"]);
     check("ended by hand", &World { pins: vec![], ..serving() }, &[newest]);
 }
 
@@ -151,6 +156,7 @@ fn check_under_way(row: &str, accepted: u8, pins: Vec<Pinned>, expect: &str) {
             Standing::Lagging { .. }
             | Standing::Newer(_)
             | Standing::Foreign(_)
+            | Standing::NotCovered
             | Standing::Unseen { .. } => panic!("{row}: {stands:?}"),
         }
     };
@@ -173,6 +179,18 @@ fn what_the_pinned_one_does_not_cover_gets_the_newest() {
 }
 
 #[test]
+fn what_was_revoked_goes_nowhere() {
+    let newest = || World { revoked: vec![3], ..World::default() };
+    let none = "Skip the newest certificate was revoked, and there is no new one yet";
+    check("it stays where it is", &World { pins: vec![], ..newest() }, &[none]);
+    let off = World { pins: vec![], served: Served::Off, ..newest() };
+    check("nor where nothing is", &off, &[none]);
+    check("what is pinned still goes", &newest(), &["Deploy pinned to"]);
+    let both = World { revoked: vec![2, 3], served: Served::Off, ..World::default() };
+    check("both", &both, &[none]);
+}
+
+#[test]
 fn a_pinned_one_that_cannot_be_read_is_no_reason_for_the_newest() {
     let world = World::default();
     let mut seen = world.seen();
@@ -191,6 +209,9 @@ fn why_a_pin_is_over() {
     check("a new one", &renewed, 60, Some(Over::Renewed));
     check("cleared with it", &World { pins: vec![], ..World::default() }, 60, Some(Over::Renewed));
     check("gone", &World { kept: vec![], ..World::default() }, 60, Some(Over::Gone));
+    check("revoked", &World { revoked: vec![2], ..World::default() }, 60, Some(Over::Revoked));
+    let newest = World { revoked: vec![3], ..World::default() };
+    check("the newest was revoked", &newest, 60, None);
     let due = World { pins: vec![(2, -1, None)], ..World::default() };
     check("due", &due, -1, Some(Over::Due));
 }

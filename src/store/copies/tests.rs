@@ -112,18 +112,20 @@ fn what_was_given_by_hand_goes_with_its_last_pin() {
     let archive = pin.archive("a");
     store.keep_version("a", &cert).unwrap();
     store.keep_version(&archive, &cert).unwrap();
-    assert_eq!(store.unpinned().unwrap(), std::slice::from_ref(&archive));
+    let now = pin.until.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
+    assert_eq!(store.unpinned(now).unwrap(), std::slice::from_ref(&archive));
     for lineage in ["a", "b"] {
         store.update_lineage(lineage, |memory| memory.pins = vec![pin.clone()]).unwrap();
     }
     for lineage in ["a", "b"] {
-        assert_eq!(store.unpinned().unwrap(), Vec::<String>::new());
+        assert_eq!(store.unpinned(now).unwrap(), Vec::<String>::new());
+        assert_eq!(store.unpinned(pin.until).unwrap().len(), 1, "a pin that is over holds nothing");
         store.update_lineage(lineage, |memory| memory.pins.clear()).unwrap();
     }
-    for name in store.unpinned().unwrap() {
+    for name in store.unpinned(now).unwrap() {
         store.drop_versions(&name).unwrap();
     }
-    assert_eq!(store.unpinned().unwrap(), Vec::<String>::new());
+    assert_eq!(store.unpinned(now).unwrap(), Vec::<String>::new());
     assert_eq!(files::names_in(&store.root().join("archive")).unwrap(), ["a"]);
 }
 
