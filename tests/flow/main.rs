@@ -4,6 +4,7 @@
 mod account;
 mod ari;
 mod bad_input;
+mod ca_calls;
 mod calls;
 mod checks;
 mod codes;
