@@ -33,7 +33,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let file = store.account_path(&directory)?.display().to_string();
     let run = open(config, Some(store.clone()), ground)?;
     let _lock = lock(&run, &store, &directory, flags.act).await?;
-    let found = act(&*run.issuer(&acme)?, flags.act).await.map_err(|failure| failure.error)?;
+    let found = act(&*run.issuer(&acme)?, flags.act).await.map_err(Failure::by_hand)?;
     let found = found.ok_or_else(|| none(&directory))?;
     let Registered { url, status, contact, thumbprint } = &found;
     let schema = report::SCHEMA;

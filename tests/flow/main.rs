@@ -22,5 +22,6 @@ mod names;
 mod older;
 mod policy;
 mod rollback;
+mod rows;
 mod terminal;
 mod two_apis;
