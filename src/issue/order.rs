@@ -197,17 +197,22 @@ impl UnderWay {
             if challenge.status != ChallengeStatus::Pending {
                 continue;
             }
-            if let Err(error) = patient(async || challenge.set_ready().await).await {
+            let mut answered = patient(async || challenge.set_ready().await).await;
+            // The CA may look already, and what it looks for must stand until it has.
+            if answered.as_ref().is_err_and(refusal::may_have_effect) {
+                answered = patient(async || challenge.set_ready().await).await;
+            }
+            if let Err(error) = answered {
                 refused = Some(error);
                 break;
             }
         }
         let Some(error) = refused else { return Ok(()) };
         let failure = self.session.failure("the challenge", error);
-        // An order that this made invalid says more than the error.
+        // An order that this made invalid says more than the error, and one that is proved has no more to say.
         let looked = self.refresh().await;
         match looked {
-            Ok(()) if self.order.state().status == OrderStatus::Invalid => Ok(()),
+            Ok(()) if self.order.state().status != OrderStatus::Pending => Ok(()),
             Ok(()) | Err(_) => Err(failure),
         }
     }

@@ -115,6 +115,9 @@ impl Call {
             (_, "a refused nonce", _) => true,
             // The poll is made again; nothing waits for the other two.
             ("order" | "alternate" | "renewalInfo", _, _) => true,
+            // It is answered twice, else the record would go while the CA looks for it.
+            ("challenge", "429" | "429, come back" | "malformed" | "unauthorized", _) => false,
+            ("challenge", _, _) => true,
             // An answer to HEAD has no body that could be spoilt.
             ("newNonce", "truncated" | "oversized" | "wrong types", _) => true,
             // The URL stands in a header.
@@ -178,7 +181,13 @@ fn check_healed(row: &str, town: &Town, call: &Call, cost: [usize; 4]) {
         let healed = town.run(args);
         assert_eq!(healed.code, 0, "{row}, then {args}: {}", healed.all());
     }
-    assert_eq!(town.cost(), cost, "{row}, healed: orders, certificates, uploads, records");
+    let mut costs = vec![cost];
+    if call.kind == "challenge" {
+        // A CA that says no and looks all the same may find the record gone.
+        costs.push(LOST);
+    }
+    let paid = town.cost();
+    assert!(costs.contains(&paid), "{row}, healed: {paid:?}, not {cost:?}");
     let plan = town.run("plan --json").json();
     assert_eq!(plan["steps"].as_array().unwrap().len(), 0, "{row}: a plan is left: {plan:#}");
 }
