@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use certferry_sandbox::fault::Fault;
+use certferry_sandbox::world::Seed;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::house::Ended;
-use crate::issuing::{ONE, Town};
+use crate::issuing::{ONE, Town, ca_rules};
 use crate::rows::side_by_side;
 
 /// A call, and the run that makes it.
@@ -106,6 +107,11 @@ const FAULTS: &[Row] = &[
     ("wrong types", |f| f.wrong_type()),
 ];
 
+/// With many rows side by side, the CA waits longer for its DNS.
+pub(crate) fn patient(seed: &mut Seed) {
+    ca_rules(seed, |rules| rules.dns_timeout = Duration::from_secs(10));
+}
+
 impl Call {
     /// Does the run come to a good end all the same?
     fn is_borne(&self, fault: &str, side: Side) -> bool {
@@ -153,7 +159,7 @@ impl Call {
     }
 
     fn town(&self) -> Town {
-        let town = Town::new(|_| {});
+        let town = Town::new(patient);
         if self.kind == "alternate" {
             town.edit("terms_agreed = true", "terms_agreed = true\npreferred_chain = \"Nobody\"");
         }
