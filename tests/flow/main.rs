@@ -10,6 +10,7 @@ mod checks;
 mod codes;
 mod credentials;
 mod discovery;
+mod disk;
 mod dns_calls;
 mod doctor;
 mod edge;
