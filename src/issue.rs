@@ -166,7 +166,8 @@ impl Issuer {
         let memory = on_disk(&self.store, move |store| store.lineage(&name)).await?;
         let now = self.ground.clock.now();
         match memory.failures_at(turn) {
-            Some(Failures { said_by_ca: true, not_before, error, .. }) if *not_before > now => {
+            Some(failures) if failures.said_by_ca && failures.is_waited_for(now) => {
+                let Failures { not_before, error, .. } = failures;
                 let error = anyhow::anyhow!(
                     "the CA asked not to be asked before {not_before:.0}: {error}\nhelp: nothing: it is tried again by itself"
                 );

@@ -127,6 +127,14 @@ pub struct Failures {
     pub asked: String,
 }
 
+impl Failures {
+    /// Must the next try wait? One that failed in the future was noted by a clock that was wrong: nobody can wait for it.
+    #[must_use]
+    pub fn is_waited_for(&self, now: Timestamp) -> bool {
+        self.at <= now && self.not_before > now
+    }
+}
+
 /// An ACME order under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

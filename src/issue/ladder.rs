@@ -19,7 +19,7 @@ pub fn after(
 ) -> Failures {
     let before = before.filter(|before| before.asked == asked);
     let count = before.map_or(0, |before| before.count) + u32::from(failure.counted);
-    let held = before.filter(|before| !failure.counted && before.not_before > now);
+    let held = before.filter(|before| !failure.counted && before.is_waited_for(now));
     let own = match held {
         Some(held) => held.not_before,
         None if failure.counted => later(now, rung(count)),

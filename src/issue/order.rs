@@ -21,7 +21,7 @@ pub(super) struct Job<'a> {
     pub(super) issuer: &'a Issuer,
     pub(super) certificate: &'a Certificate,
     pub(super) asked: &'a str,
-    turn: Turn,
+    pub(super) turn: Turn,
 }
 
 /// An order, and the version of the store that holds its key.
@@ -44,6 +44,10 @@ impl<'a> Job<'a> {
 
     /// From nothing, or from what is under way, to a Cert in the store.
     pub(super) async fn run(self) -> Result<Cert, Failure> {
+        if let Some(cert) = self.carried_through().await? {
+            self.say("an earlier run has obtained it");
+            return Ok(cert);
+        }
         let session = self.issuer.unless_stopped(self.issuer.session()).await?;
         let mut under_way = match self.resume(session).await? {
             Resumed::Order(under_way) => *under_way,

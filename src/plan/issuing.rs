@@ -105,7 +105,7 @@ fn is_wish(seen: &LineageSeen, asked: &str) -> bool {
 /// and to a changed config.
 fn waits(failures: &Failures, wish: &str, asked: &Asked, lineage: &str, now: Timestamp) -> bool {
     let overridden = !failures.said_by_ca && (asked.by_hand(lineage) || failures.asked != wish);
-    failures.not_before > now && !overridden
+    failures.is_waited_for(now) && !overridden
 }
 
 /// When the first of the CAs may be tried again.
