@@ -27,3 +27,4 @@ mod rollback;
 mod rows;
 mod terminal;
 mod two_apis;
+mod two_runs;
