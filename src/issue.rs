@@ -255,6 +255,19 @@ impl Failure {
         Self { side: Side::Ca, ..Self::free(error) }
     }
 
+    /// The error of a command that no timer repeats: where others need do nothing, it is to be run again.
+    #[must_use]
+    pub fn by_hand(self) -> anyhow::Error {
+        match told::parts(&self.error) {
+            (what, help) if help.starts_with("nothing: ") => {
+                anyhow::anyhow!(
+                    "{what}\nhelp: run it again a little later: no timer repeats this command"
+                )
+            }
+            (_what, _help) => self.error,
+        }
+    }
+
     fn stopped() -> Self {
         Self { stopped: true, ..Self::free(anyhow::anyhow!("stopped; the next run carries on")) }
     }

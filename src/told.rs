@@ -9,7 +9,14 @@ pub fn parts(error: &anyhow::Error) -> (String, String) {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
     };
     let what = join(told.iter().map(|(what, _)| what.as_str()).collect(), ": ");
-    (what, join(told.iter().map(|(_, help)| help.as_str()).collect(), "; "))
+    let mut help: Vec<&str> = Vec::new();
+    for (_, remedy) in &told {
+        // A full disk is in the way of what was to be done, and of remembering that.
+        if !help.contains(&remedy.as_str()) {
+            help.push(remedy);
+        }
+    }
+    (what, join(help, "; "))
 }
 
 /// The chain as one text, remedies last: what [`split`] takes apart again.
@@ -54,6 +61,8 @@ mod tests {
         check(anyhow::anyhow!("no\nhelp: do"), "no\nhelp: do");
         let chain = anyhow::anyhow!("why\nhelp: first").context("what\nhelp: then");
         check(chain, "what: why\nhelp: then; first");
+        let twice = anyhow::anyhow!("why\nhelp: do").context("what\nhelp: do");
+        check(twice, "what: why\nhelp: do");
         check(anyhow::anyhow!("a\nb\n  help: c"), "a\nb\nhelp: c");
     }
 }

@@ -36,8 +36,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let file = store.account_path(&directory)?.display().to_string();
     let run = open(config, Some(store.clone()), ground)?;
     let _lock = lock(&run, &store, &directory, flags.act).await?;
-    let found = act(&*run.issuer(&acme)?, flags.act).await;
-    let found = found.map_err(|failure| failure.error.context(format!("the account {file}")))?;
+    let found = act(&*run.issuer(&acme)?, flags.act).await.map_err(Failure::by_hand);
+    let found = found.map_err(|error| error.context(format!("the account {file}")))?;
     let found = found.ok_or_else(|| none(&directory))?;
     let Registered { party, status, contact } = &found;
     let document = Document {

@@ -6,7 +6,7 @@ use super::{Ended, Refusal, claims, configured_or_not, open, renew};
 use crate::cli::{Global, Reason, Revoke as Flags};
 use crate::config::Acme;
 use crate::ground::Ground;
-use crate::issue::RevocationReason;
+use crate::issue::{Failure, RevocationReason};
 use crate::plan::{Lineage, Origin, ownership};
 use crate::run::Run;
 use crate::store::Store;
@@ -29,7 +29,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let der = CertificateDer::from(cert.chain().first().map_or(&[][..], Vec::as_slice));
     let issuer = run.issuer(issuer_of(&run, &store, lineage)?)?;
     let revoked = issuer.revoke(&der, reason).await;
-    revoked.map_err(|failure| failure.error)?;
+    revoked.map_err(Failure::by_hand)?;
     let fingerprint = cert.leaf().fingerprint;
     let reuses = run.config.certificates.iter().any(|one| one.name == flags.name && one.reuse_key);
     store.update_lineage(&lineage.memory(), |memory| {

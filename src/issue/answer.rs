@@ -28,6 +28,12 @@ pub(super) fn judge(answer: &Answer) -> Result<(), Unusable> {
             "the CA answered {status}, a redirect to {to}\nhelp: if that is right, set it as the CA's `directory`"
         )));
     }
+    if *status >= 400 && body.is_empty() {
+        return Err(Unusable(format!(
+            "the CA answered with status {status} and nothing else\nhelp: nothing: the next run carries on; if it stays so, look at \
+             the CA's status page, and at what stands between here and it (a proxy?)"
+        )));
+    }
     let is_page = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
     let is_problem =
         || serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok();

@@ -10,7 +10,7 @@ use super::acme::patient;
 use super::order::{Job, UnderWay};
 use super::refusal::{self, kind_of};
 use super::{Failure, key};
-use crate::cert::Key;
+use crate::cert::{Cert, Key};
 use crate::challenge::on_disk;
 use crate::config::Certificate;
 use crate::journal::{self, OrderedFrom};
@@ -51,22 +51,35 @@ impl Job<'_> {
         Ok(Resumed::Nothing(session))
     }
 
-    /// The order that the journal knows. One whose version is live was carried to its end by a run that was killed
-    /// before it could say so.
-    async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
+    /// The Cert of an order whose version is live: a run carried it to its end that was killed, or had no room on the
+    /// disk, before it could say so. None: there is no such order, or it asked for something else.
+    pub(super) async fn carried_through(&self) -> anyhow::Result<Option<Cert>> {
         let (name, at) = (self.certificate.name.clone(), self.issuer.ground.clock.now());
+        let (wish, turn) = (self.asked.to_owned(), self.turn);
         on_disk(&self.issuer.store, move |store| {
             let Some(order) = store.lineage(&name)?.order else { return Ok(None) };
             let is_live = store.live_version(&name)? == Some(order.version);
             let live = if is_live { store.live(&name)? } else { None };
-            let Some(live) = live else { return Ok(Some(order)) };
+            let Some(live) = live else { return Ok(None) };
             let fingerprint = live.leaf().fingerprint;
             let journal::Order { directory, account, asked, .. } = order;
+            let is_ours = asked == wish;
             let from = OrderedFrom { directory, account, at };
-            store.update_lineage(&name, |memory| memory.complete(fingerprint, asked, from))?;
-            Ok(None)
+            store.update_lineage(&name, |memory| {
+                if is_ours {
+                    memory.went_well(turn);
+                }
+                memory.complete(fingerprint, asked, from);
+            })?;
+            Ok(is_ours.then_some(live))
         })
         .await
+    }
+
+    /// The order that the journal knows.
+    async fn journaled(&self) -> anyhow::Result<Option<journal::Order>> {
+        let name = self.certificate.name.clone();
+        on_disk(&self.issuer.store, move |store| Ok(store.lineage(&name)?.order)).await
     }
 
     /// The key of an order that asks for what we ask for. One that a kill left without a key gets one now.

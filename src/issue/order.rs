@@ -22,7 +22,7 @@ pub(super) struct Job<'a> {
     pub(super) issuer: &'a Issuer,
     pub(super) certificate: &'a Certificate,
     pub(super) asked: &'a str,
-    turn: Turn,
+    pub(super) turn: Turn,
 }
 
 /// An order, and the version of the store that holds its key.
@@ -45,6 +45,10 @@ impl<'a> Job<'a> {
 
     /// From nothing, or from what is under way, to a Cert in the store.
     pub(super) async fn run(self) -> Result<Cert, Failure> {
+        if let Some(cert) = self.carried_through().await? {
+            self.say("an earlier run has obtained it");
+            return Ok(cert);
+        }
         let session = self.issuer.unless_stopped(self.issuer.session()).await?;
         let mut under_way = match self.resume(session).await? {
             Resumed::Order(under_way) => *under_way,
@@ -239,17 +243,22 @@ impl UnderWay {
             if challenge.status != ChallengeStatus::Pending {
                 continue;
             }
-            if let Err(error) = patient(async || challenge.set_ready().await).await {
+            let mut answered = patient(async || challenge.set_ready().await).await;
+            // The CA may look already, and what it looks for must stand until it has.
+            if answered.as_ref().is_err_and(refusal::may_have_effect) {
+                answered = patient(async || challenge.set_ready().await).await;
+            }
+            if let Err(error) = answered {
                 refused = Some(error);
                 break;
             }
         }
         let Some(error) = refused else { return Ok(()) };
         let failure = self.session.failure("the challenge", error);
-        // An order that this made invalid says more than the error.
+        // An order that this made invalid says more than the error, and one that is proved has no more to say.
         let looked = self.refresh().await;
         match looked {
-            Ok(()) if self.order.state().status == OrderStatus::Invalid => Ok(()),
+            Ok(()) if self.order.state().status != OrderStatus::Pending => Ok(()),
             Ok(()) | Err(_) => Err(failure),
         }
     }

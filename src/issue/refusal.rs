@@ -25,6 +25,11 @@ pub(super) fn kind_of(error: &Error) -> Option<&str> {
     Some(kind(problem))
 }
 
+/// The call may have had its effect: nobody answered, or not in the CA's name, or it has a fault of its own.
+pub(super) fn may_have_effect(error: &Error) -> bool {
+    kind_of(error).is_none_or(|kind| kind == "serverInternal")
+}
+
 /// A call that failed. `doing` fits after "the CA refused ".
 pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let not_before = heard.retry_at.filter(|_| heard.status >= 400);

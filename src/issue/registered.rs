@@ -76,20 +76,17 @@ impl Issuer {
         let key = AccountKey::generate()?;
         let json = SecretString::from(key.kept(&held.url, &directory).to_string());
         self.act(move |store| store.save_next_account(&directory, &json)).await?;
-        match held.change_key(&key).await {
-            Ok(()) => {
-                let directory = held.ca.directory().to_owned();
-                self.act(move |store| store.adopt_next_account(&directory)).await?;
-            }
-            Err(error) => {
-                let failure = refusal::of_account("the new key", error, held.line.heard());
-                self.settle_change(&held.ca, &key, failure).await?;
-            }
-        }
+        let failure = match held.change_key(&key).await {
+            Ok(()) => not_taken(),
+            Err(error) => refusal::of_account("the new key", error, held.line.heard()),
+        };
+        self.settle_change(&held.ca, &key, failure).await?;
         Held { key, ..held }.ask("to show the account", None).await.map(Some)
     }
 
-    /// A change of keys without an answer, or with a refusal, may have had its effect all the same.
+    /// A change of keys without an answer, or with a refusal, may have had its effect all the same; and whatever stands
+    /// between here and the CA may say that all is well. With the wrong one of both keys gone, the account is lost: the CA
+    /// is asked which one counts.
     async fn settle_change(
         &self,
         ca: &Arc<Ca>,
@@ -177,7 +174,7 @@ impl Held {
         let answer =
             answer.map_err(|error| refusal::of_account(doing, error, self.line.heard()))?;
         let Document { status, contact } = serde_json::from_slice(&answer.body)
-            .map_err(|error| anyhow!("the CA describes the account in no way we know: {error}"))?;
+            .map_err(|error| anyhow!("the CA describes the account in no way we know: {error}\nhelp: {UNKNOWN_ANSWER}"))?;
         let mail = |url: String| url.trim_start_matches("mailto:").to_owned();
         let meta = self.ca.meta();
         let party = Party {
@@ -222,7 +219,17 @@ async fn counts(ca: &Arc<Ca>, json: &SecretString) -> Result<bool, Failure> {
     }
 }
 
+/// The CA's word against what it does.
+fn not_taken() -> Failure {
+    Failure::of_ca(anyhow!(
+        "the CA said that the account has its new key, and still counts the old one\nhelp: {UNKNOWN_ANSWER}"
+    ))
+}
+
 fn kept(ca: &Ca, json: &SecretString) -> anyhow::Result<Kept> {
     serde_json::from_str(json.expose_secret())
         .map_err(|error| super::account::damaged(ca.directory(), &error))
 }
+
+/// For an answer that no CA gives.
+const UNKNOWN_ANSWER: &str = "look at what stands between here and the CA (a proxy?), and at the CA's status page; then run it again";

@@ -216,6 +216,9 @@ fn remedy(kind: ErrorKind, path: &str) -> String {
         return "\nhelp: choose a writable [store] path; in a systemd unit: StateDirectory=certferry"
             .to_owned();
     }
+    if kind == ErrorKind::AlreadyExists {
+        return format!("\nhelp: something else has the name, move it away: ls -ld {path}");
+    }
     if kind == ErrorKind::FileTooLarge {
         return format!(
             "\nhelp: at most {LIMIT} bytes are read, no certificate needs more: ls -l {path}"

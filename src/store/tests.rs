@@ -1,6 +1,8 @@
 //! Tests of opening, and what the other tests share.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+mod model;
+
 use std::fs::Permissions;
 use std::os::unix::fs::chown;
 

@@ -22,15 +22,19 @@ impl Store {
         self.of_live(lineage, |version| self.version(lineage, version))
     }
 
-    /// Facts of the Cert that counts, without a look at its key: for those who look at ten thousand.
+    /// Facts of the Cert that counts, without a look into its key: for those who look at ten thousand.
     ///
     /// # Errors
     /// As [`Store::live`].
     pub fn live_leaf(&self, lineage: &str) -> anyhow::Result<Option<Leaf>> {
         self.of_live(lineage, |version| {
+            if !self.is_complete(lineage, version)? {
+                return Ok(None);
+            }
             let path = self.version_path(lineage, version).join(LEAF);
             let Some(content) = files::read(&path)? else {
-                return Ok(None);
+                // The chain begins with it too.
+                return Ok(self.version(lineage, version)?.map(|cert| cert.leaf().clone()));
             };
             let leaf =
                 Leaf::read(&content).with_context(|| format!("{} is damaged", shown(&path)))?;
