@@ -101,8 +101,10 @@ fn questions() {
     });
 }
 
+type Row = (&'static str, fn(Fault) -> Fault);
+
 /// Faults of alidns that pass: the call is made again within the run.
-const PASSING: &[(&str, fn(Fault) -> Fault)] = &[
+const PASSING: &[Row] = &[
     ("reset", |f| f.reset()),
     ("truncated", |f| f.truncated()),
     ("empty 200", |f| f.empty(200)),
@@ -115,7 +117,7 @@ const PASSING: &[(&str, fn(Fault) -> Fault)] = &[
 ];
 
 /// Faults of alidns that do not.
-const LASTING: &[(&str, fn(Fault) -> Fault)] = &[
+const LASTING: &[Row] = &[
     ("refused", |f| f.answer("OperationDenied", 403)),
     ("HTML 403", |f| f.html(403)),
     ("redirect", |f| f.redirect("http://127.0.0.1:9/")),
