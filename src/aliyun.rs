@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 mod api;
 mod cdn;
-mod cname;
 mod codes;
 mod credentials;
 mod dns;

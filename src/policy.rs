@@ -30,25 +30,35 @@ pub struct Statement {
     pub resource: Vec<String>,
 }
 
+/// What hooks have asked to keep in step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// CDN domains by name.
+    pub targets: Vec<Target>,
+    /// Whatever CDN domain of an account these names of a certificate cover; no names: they are not known.
+    pub discovers: Vec<(String, Vec<String>)>,
+}
+
 /// Characters that RAM takes of a custom policy (the quotas page of RAM).
 pub const LONGEST: usize = 6144;
 
 /// The accounts of which a configuration asks something, together with what hooks have claimed.
 #[must_use]
-pub fn accounts(config: &Config, claimed: &[Target]) -> BTreeSet<String> {
+pub fn accounts(config: &Config, claimed: &Claimed) -> BTreeSet<String> {
     let deploys = config.certificates.iter().flat_map(|certificate| &certificate.deploy);
     let proving = issued(config).filter_map(|certificate| alidns_account(config, certificate));
     deploys
         .map(|deploy| deploy.aliyun.clone())
         .chain(proving.map(ToOwned::to_owned))
-        .chain(claimed.iter().map(|target| target.aliyun.clone()))
+        .chain(claimed.targets.iter().map(|target| target.aliyun.clone()))
+        .chain(claimed.discovers.iter().map(|(account, _)| account.clone()))
         .collect()
 }
 
 /// What the account of this name must be allowed. `zones` are the domains at Alibaba Cloud DNS that hold the records;
 /// empty: they are not known, and each that may hold a name is listed.
 #[must_use]
-pub fn policy(config: &Config, claimed: &[Target], account: &str, zones: &[String]) -> Policy {
+pub fn policy(config: &Config, claimed: &Claimed, account: &str, zones: &[String]) -> Policy {
     let names = names_proved_by(config, account);
     let zones: BTreeSet<&str> = match (names.is_empty(), zones.is_empty()) {
         (true, _) => BTreeSet::new(),
@@ -58,7 +68,7 @@ pub fn policy(config: &Config, claimed: &[Target], account: &str, zones: &[Strin
     let statement = [
         role(config, account),
         cdn(config, claimed, account),
-        cdn_list(config, account),
+        cdn_list(config, claimed, account),
         records(&zones),
         lists(&zones),
     ];
@@ -66,11 +76,11 @@ pub fn policy(config: &Config, claimed: &[Target], account: &str, zones: &[Strin
 }
 
 /// Uploads, and reading back what is served.
-fn cdn(config: &Config, claimed: &[Target], account: &str) -> Option<Statement> {
+fn cdn(config: &Config, claimed: &Claimed, account: &str) -> Option<Statement> {
     let settings = config.aliyun.get(account)?;
     let named = domains(config, claimed, account).map(ToOwned::to_owned);
     let resources: BTreeSet<String> = named
-        .chain(discovered(config, account))
+        .chain(discovered(config, claimed, account))
         .map(|domain| format!("acs:cdn:*:*:domain/{domain}"))
         .collect();
     let reading = ["DescribeDomainCertificateInfo"];
@@ -88,13 +98,15 @@ fn uploads(settings: &Aliyun) -> &'static [&'static str] {
 }
 
 /// The list of CDN domains, for the edge's CNAME and for what is discovered: RAM cannot narrow a list.
-fn cdn_list(config: &Config, account: &str) -> Option<Statement> {
+fn cdn_list(config: &Config, claimed: &Claimed, account: &str) -> Option<Statement> {
     let mut deploys = config.certificates.iter().flat_map(|certificate| &certificate.deploy);
     let asks = |deploy: &&Deploy| {
         let is_at_edge = deploy.verify == Verify::Edge(EdgeAt::Cname);
         deploy.aliyun == account && (is_at_edge || deploy.discover)
     };
-    let resource = deploys.find(asks).map(|_| "acs:cdn:*:*:domain/*".to_owned());
+    let is_asked = deploys.any(|deploy| asks(&deploy))
+        || claimed.discovers.iter().any(|(name, _)| name == account);
+    let resource = is_asked.then(|| "acs:cdn:*:*:domain/*".to_owned());
     statement(vec!["cdn:DescribeUserDomains".to_owned()], resource.into_iter().collect())
 }
 
@@ -106,28 +118,36 @@ fn role(config: &Config, account: &str) -> Option<Statement> {
 
 fn domains<'a>(
     config: &'a Config,
-    claimed: &'a [Target],
+    claimed: &'a Claimed,
     account: &'a str,
 ) -> impl Iterator<Item = &'a str> {
     let deploys = config.certificates.iter().flat_map(|certificate| &certificate.deploy);
+    let of_hooks = claimed.targets.iter().filter(move |target| target.aliyun == account);
     deploys
         .filter(move |deploy| deploy.aliyun == account)
         .flat_map(|deploy| &deploy.domains)
-        .chain(claimed.iter().filter(move |target| target.aliyun == account).map(|one| &one.domain))
+        .chain(of_hooks.map(|target| &target.domain))
         .map(|domain| domain.api_name.as_str())
 }
 
-/// What may be discovered: what the names of a certificate that we issue cover (RAM's star is not bound to one label);
-/// another client's certificate may cover anything.
-fn discovered(config: &Config, account: &str) -> Vec<String> {
+/// What may be discovered: what the names of a certificate cover (RAM's star is not bound to one label). Where they are
+/// not known, that may be anything.
+fn discovered(config: &Config, claimed: &Claimed, account: &str) -> Vec<String> {
+    let anything = || vec!["*".to_owned()];
     let discovers = |certificate: &&Certificate| {
         certificate.deploy.iter().any(|deploy| deploy.discover && deploy.aliyun == account)
     };
     let covered = |certificate: &Certificate| match &certificate.source {
-        Some(_) => vec!["*".to_owned()],
+        Some(_) => anything(),
         None => certificate.domains.clone(),
     };
-    config.certificates.iter().filter(discovers).flat_map(covered).collect()
+    let hooks = claimed.discovers.iter().filter(|(name, _)| name == account);
+    let of_hooks = |(_, names): &(String, Vec<String>)| match names.as_slice() {
+        [] => anything(),
+        [_, ..] => names.clone(),
+    };
+    let of_config = config.certificates.iter().filter(discovers).flat_map(covered);
+    of_config.chain(hooks.flat_map(of_hooks)).collect()
 }
 
 /// TXT records: put, taken away by their id, and found again where the answer to a put was lost.

@@ -131,7 +131,7 @@ pub struct Replaced {
 }
 
 /// An error as it is reported.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErrorEnd {
     /// The cloud's Code, the CA's problem type, or a word of ours.

@@ -24,6 +24,8 @@ pub struct UserDomain {
     pub name: String,
     /// DomainStatus: `online`, `offline`, `configuring`...; empty if the cloud does not say.
     pub status: String,
+    /// Cname: where the CDN serves it, if the cloud says.
+    pub cname: Option<String>,
 }
 
 impl Account {
@@ -91,6 +93,7 @@ impl UserDomain {
         Some(Self {
             name: text(value, "DomainName")?,
             status: text(value, "DomainStatus").unwrap_or_default(),
+            cname: text(value, "Cname").filter(|cname| !cname.is_empty()),
         })
     }
 }
@@ -112,7 +115,7 @@ static DESCRIBE_DOMAIN_CERTIFICATE_INFO: Api = Api {
     limit: Limit::PerSecond(100),
     timeout: READ_TIME,
 };
-pub(super) static DESCRIBE_USER_DOMAINS: Api = Api {
+static DESCRIBE_USER_DOMAINS: Api = Api {
     product: Product::Cdn,
     action: "DescribeUserDomains",
     limit: Limit::PerSecond(100),

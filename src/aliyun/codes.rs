@@ -54,7 +54,7 @@ const fn lasting(
 
 const LATER: &str = "nothing to do: the next run tries again";
 const WAIT: &str = "nothing to do: certferry waits and tries again, at the latest in the next run";
-const GRANT: &str = "grant `{action}` on `{resource}` to the RAM user or role of {key} (certferry's README has the smallest policy)";
+const GRANT: &str = "grant `{action}` on `{resource}` to the RAM user or role of {key} (`certferry policy` prints the smallest policy)";
 const KEY: &str = "see that AccessKey {key} of [aliyun.{account}] exists, is enabled, and that its secret is its own";
 const TOKEN: &str = "the SecurityToken of AccessKey {key} must be fresh and its own: renew both where they come from (ALIBABA_CLOUD_SECURITY_TOKEN, a profile of the CLI, STS)";
 const REPORT: &str = "this is a mistake in certferry: please report it with the RequestId";

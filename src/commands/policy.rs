@@ -2,9 +2,10 @@
 
 use super::{Ended, Refusal, configured_or_not};
 use crate::cli::{Global, Policy as Flags};
-use crate::config::{Config, Target, dns_name};
+use crate::config::{Config, dns_name};
 use crate::ground::Ground;
-use crate::policy::{LONGEST, accounts, policy};
+use crate::journal::Claim;
+use crate::policy::{Claimed, LONGEST, accounts, policy};
 use crate::store::Store;
 use crate::told;
 
@@ -18,6 +19,9 @@ pub(super) fn run(flags: &Flags, global: &Global, ground: &Ground) -> Result<End
     }
     // Only maps with keys that are no strings fail to serialize.
     let text = serde_json::to_string_pretty(&policy).map_err(anyhow::Error::from)?;
+    if let Some(role) = config.aliyun.get(&account).and_then(|settings| settings.role.as_ref()) {
+        stderr += &two_identities(&role.arn);
+    }
     if text.len() > LONGEST {
         stderr += &too_long(text.len());
     }
@@ -25,22 +29,33 @@ pub(super) fn run(flags: &Flags, global: &Global, ground: &Ground) -> Result<End
 }
 
 /// What hooks have asked for; where that cannot be read, the configuration alone counts, and that is told.
-fn claimed(config: &Config) -> (Vec<Target>, String) {
+fn claimed(config: &Config) -> (Claimed, String) {
     let read = || {
         let Some(store) = Store::existing(&config.store.path)? else { return Ok(Vec::new()) };
         Ok(store.claims()?.claims)
     };
     match read() {
-        Ok(claims) => (claims.into_iter().flat_map(|claim| claim.targets).collect(), String::new()),
+        Ok(claims) => (asked_for(&claims), String::new()),
         Err(error) => {
             let (why, help) = told::parts(&error);
             let what = format!("what hooks have asked for is not in it: {why}");
-            (Vec::new(), told::lines("warning", &what, &help))
+            (Claimed::default(), told::lines("warning", &what, &help))
         }
     }
 }
 
-fn account(flags: &Flags, config: &Config, claimed: &[Target]) -> Result<String, Refusal> {
+fn asked_for(claims: &[Claim]) -> Claimed {
+    let discovers = |claim: &Claim| {
+        let names = claim.names.iter().filter_map(|name| dns_name(name).ok()).collect();
+        Some((claim.discovers.clone()?, names))
+    };
+    Claimed {
+        targets: claims.iter().flat_map(|claim| claim.targets.clone()).collect(),
+        discovers: claims.iter().filter_map(discovers).collect(),
+    }
+}
+
+fn account(flags: &Flags, config: &Config, claimed: &Claimed) -> Result<String, Refusal> {
     if let Some(name) = &flags.aliyun {
         return super::account_of(config, Some(name));
     }
@@ -71,6 +86,14 @@ fn needs_nothing(account: &str) -> Refusal {
     let what = format!("this configuration needs nothing of [aliyun.{account}]");
     let help = "write a [[certificate.deploy]], or let a hook run once: it is remembered what it asked for";
     Refusal::Wrong(told::lines("error", &what, help))
+}
+
+/// All in one is valid for both, and more than either needs.
+fn two_identities(role: &str) -> String {
+    let what = format!(
+        "this is for two: the statement with sts:AssumeRole for the user whose AccessKey it is, all others for {role}"
+    );
+    told::lines("warning", &what, "make two policies of it, and grant each to its own")
 }
 
 fn too_long(length: usize) -> String {

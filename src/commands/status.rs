@@ -75,7 +75,7 @@ fn certificate(run: &Run, lineage: &Lineage, seen: &Seen) -> StatusCertificate {
 }
 
 /// What failed since the newest Cert was issued: where both CAs failed, the later one tells.
-fn open_failures(of: &LineageSeen) -> Option<&Failures> {
+pub(super) fn open_failures(of: &LineageSeen) -> Option<&Failures> {
     let turns = [Turn::First, Turn::Fallback].into_iter();
     turns.filter_map(|turn| of.memory.failed_since(turn)).max_by_key(|failures| failures.at)
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Check, State};
 use crate::caa::{Property, Verdict, Wish, judge, ruling_tag};
 use crate::cert::Leaf;
-use crate::plan::{lives_on, renew_at};
+use crate::plan::lives_on;
 use crate::report::minute;
 
 /// Who renews a certificate.
@@ -83,7 +83,9 @@ pub struct Held<'a> {
     pub leaf: Option<&'a Leaf>,
     /// Why its files cannot be used.
     pub unusable: Option<&'a str>,
-    /// How often issuing failed in a row, and the last error.
+    /// When it is renewed, if we do it.
+    pub renews: Option<Timestamp>,
+    /// How often issuing has failed in a row since it was issued, as the CA counts it (0: not at its cost), and the last error.
     pub failed: Option<(u32, &'a str)>,
 }
 
@@ -95,14 +97,16 @@ pub fn certificate(held: Held<'_>, now: Timestamp) -> Check {
     if let Some(why) = held.unusable {
         return check(State::Bad, why.to_owned());
     }
-    if let Some((count, error)) = held.failed.filter(|_| held.way == Way::Ours) {
-        let text = format!("issuing it failed, {count} in a row: {error}");
-        return check(State::Warning, text).or_help("`certferry renew` tries again by itself");
-    }
     let remedy = match held.way {
         Way::Ours => "`certferry renew` obtains a new one",
         Way::Theirs => "see why its ACME client does not renew it (`certbot renew --dry-run`)",
     };
+    let failed = held.failed.filter(|_| held.way == Way::Ours).map(failed);
+    let is_over = |leaf: &&Leaf| leaf.not_after <= now;
+    if let Some(failed) = failed.as_ref().filter(|_| !held.leaf.as_ref().is_some_and(is_over)) {
+        return check(State::Warning, failed.clone())
+            .or_help("`certferry renew` tries again by itself");
+    }
     let Some(leaf) = held.leaf else {
         return match held.way {
             Way::Ours => check(State::Good, "none yet: the first run obtains it".to_owned()),
@@ -111,16 +115,25 @@ pub fn certificate(held: Held<'_>, now: Timestamp) -> Check {
     };
     let ends = minute(leaf.not_after);
     if leaf.not_after <= now {
-        return check(State::Bad, format!("it expired at {ends}")).or_help(remedy);
+        let failed = failed.map_or_else(String::new, |failed| format!("; {failed}"));
+        return check(State::Bad, format!("it expired at {ends}{failed}")).or_help(remedy);
     }
     if !lives_on(leaf.not_before, leaf.not_after, now) {
         return check(State::Warning, format!("it ends at {ends}")).or_help(remedy);
     }
     match held.way {
         Way::Ours => {
-            check(State::Good, format!("ends {ends}, renews from {}", minute(renew_at(leaf))))
+            let from = held.renews.map_or_else(String::new, minute);
+            check(State::Good, format!("ends {ends}, renews from {from}"))
         }
         Way::Theirs => check(State::Good, format!("ends {ends}; another client renews it")),
+    }
+}
+
+fn failed((count, error): (u32, &str)) -> String {
+    match count {
+        0 | 1 => format!("issuing it failed: {error}"),
+        _ => format!("issuing it failed, {count} in a row: {error}"),
     }
 }
 
@@ -288,12 +301,19 @@ mod tests {
         let check = |row, held: Held<'_>, state, part| {
             says(row, &certificate(held, now()), state, part);
         };
-        let ours = Held { name: "a", way: Way::Ours, leaf: None, unusable: None, failed: None };
+        let ours = Held {
+            name: "a",
+            way: Way::Ours,
+            leaf: None,
+            unusable: None,
+            renews: Some(now()),
+            failed: None,
+        };
         let theirs = Held { way: Way::Theirs, ..ours };
         let (fresh, late, over) = (leaf(80), leaf(6), leaf(-1));
         check("none of ours", ours, State::Good, "first run");
         check("none of theirs", theirs, State::Bad, "holds none");
-        check("ours", Held { leaf: Some(&fresh), ..ours }, State::Good, "renews from");
+        check("ours", Held { leaf: Some(&fresh), ..ours }, State::Good, "renews from 2026-11-24");
         check("theirs", Held { leaf: Some(&fresh), ..theirs }, State::Good, "another client");
         check("late", Held { leaf: Some(&late), ..theirs }, State::Warning, "certbot renew");
         check("over", Held { leaf: Some(&over), ..ours }, State::Bad, "expired at");
@@ -301,6 +321,15 @@ mod tests {
         check("unusable", unusable, State::Bad, "no key");
         let failed = Held { failed: Some((3, "no DNS")), leaf: Some(&fresh), ..ours };
         check("failed", failed, State::Warning, "3 in a row: no DNS");
+        let once = Held { failed: Some((0, "no DNS")), ..failed };
+        check("at no cost", once, State::Warning, "issuing it failed: no DNS");
+        let late = Held { leaf: Some(&over), ..failed };
+        check(
+            "failed for too long",
+            late,
+            State::Bad,
+            "2026-11-23 04:00 UTC; issuing it failed, 3",
+        );
     }
 
     #[test]

@@ -47,6 +47,24 @@ fn check(row: &str, targets: Vec<TargetEnd>, ok: bool, changed: bool, text: &str
 }
 
 #[test]
+fn what_fails_in_the_same_way_is_told_once() {
+    let failed = |domain: &str, request_id: Option<&str>| {
+        let told = error("do")
+            .map(|told| ErrorEnd { request_id: request_id.map(ToOwned::to_owned), ..told });
+        TargetEnd { domain: domain.to_owned(), error: told, ..end(TargetOutcome::Failed) }
+    };
+    let said = |who: &str, id: &str| format!("error: {who}: it is so [Code{id}]\n  help: do\n");
+    let check = |row: &str, ends: Vec<TargetEnd>, wanted: &str| {
+        assert_eq!(report(vec![], ends).errors(), wanted, "{row}");
+    };
+    let two = vec![failed("a.b", None), failed("c.d", None)];
+    check("before any call", two, &said("a.b (a), c.d (a)", ""));
+    let two = vec![failed("a.b", Some("R-1")), failed("c.d", Some("R-2"))];
+    let each = said("a.b (a)", ", RequestId R-1") + &said("c.d (a)", ", RequestId R-2");
+    check("the cloud's answers", two, &each);
+}
+
+#[test]
 fn ends_decide() {
     let not = "not all is as it should be; the next run tries again";
     check("nothing", vec![], true, false, "all is as it should be", "");

@@ -40,8 +40,8 @@ impl Report {
                 None => text += &told::lines("error", &format!("{}: {}", end.name, end.reason), ""),
             }
         }
-        for end in self.targets.iter().filter(|target| !self.is_quiet(target)) {
-            text += &target_errors(end);
+        for alike in alike(self.targets.iter().filter(|target| !self.is_quiet(target))) {
+            text += &target_errors(&alike);
         }
         for warning in &self.warnings {
             text += &warning_lines(warning);
@@ -145,7 +145,29 @@ fn target_line(end: &TargetEnd) -> String {
     format!("  {}: {}{proof}{pinned}{replaced}{why}", end.domain, outcome(end.outcome))
 }
 
-fn target_errors(end: &TargetEnd) -> String {
+/// The targets that failed in the same way, in the order of their first: one AccessKey that is missing is told once,
+/// with all CDN domains that wait for it. What the cloud answered is each one's own.
+fn alike<'a>(targets: impl Iterator<Item = &'a TargetEnd>) -> Vec<Vec<&'a TargetEnd>> {
+    let mut all: Vec<Vec<&TargetEnd>> = Vec::new();
+    let mut places: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+    for end in targets {
+        let shared =
+            end.error.as_ref().filter(|error| error.request_id.is_none() && end.faults.is_empty());
+        let Some(error) = shared else {
+            all.push(vec![end]);
+            continue;
+        };
+        let place = *places.entry((&error.code, &error.message, &error.help)).or_insert(all.len());
+        match all.get_mut(place) {
+            Some(like) => like.push(end),
+            None => all.push(vec![end]),
+        }
+    }
+    all
+}
+
+fn target_errors(alike: &[&TargetEnd]) -> String {
+    let [end, others @ ..] = alike else { return String::new() };
     let mut text = String::new();
     for fault in &end.faults {
         let (what, help) = told::split(fault);
@@ -157,7 +179,9 @@ fn target_errors(end: &TargetEnd) -> String {
         text += &told::lines("error", &what, "");
     }
     if let Some(error) = &end.error {
-        text += &error_lines(&end.domain, &format!(" ({})", end.certificate), error);
+        let more = others.iter().map(|end| format!(", {} ({})", end.domain, end.certificate));
+        let beside = format!(" ({}){}", end.certificate, more.collect::<String>());
+        text += &error_lines(&end.domain, &beside, error);
     }
     text
 }

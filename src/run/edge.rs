@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::target::OutOfStep;
-use crate::aliyun;
+use crate::aliyun::{self, UserDomain};
 use crate::cert::{Chain, Fingerprint, Leaf};
 use crate::check;
 use crate::config::EdgeAt;
@@ -159,14 +159,16 @@ impl Run {
     }
 
     async fn cnames(&self, name: &str) -> Cnames {
-        let account = self.account(name)?;
-        account.describe_cnames().await.inspect_err(|error| {
+        let domains = self.cdn_domains(name).await.inspect_err(|error| {
             self.warn(format!(
                 "account `{name}`: the edges of its CDN domains cannot be found, for their list may not be had: {}\n\
                  help: {}; or name the edge: `edge = \"HOST:PORT\"` beside `verify = \"edge\"`",
                 error.message, error.help
             ));
-        })
+        })?;
+        let cname =
+            |domain: &UserDomain| Some((domain.name.to_ascii_lowercase(), domain.cname.clone()?));
+        Ok(domains.iter().filter_map(cname).collect())
     }
 
     /// The edge is behind for longer than any that is only late: people shall know, though nothing can be uploaded.

@@ -140,6 +140,16 @@ fn keys_and_permissions() {
         0,
         ["cloud", "unknown", "DescribeUserDomains"],
     );
+    let no_list = |deploy: &'static str| {
+        move |town: &Town| {
+            town.edit("domains = [\"cdn.example.test\", \"*.example.test\"]", deploy);
+            deny("cdn:DescribeUserDomains")(town);
+        }
+    };
+    let found = no_list("discover = true");
+    check("no list to find targets in", found, 1, ["cloud", "bad", "cdn:DescribeUserDomains"]);
+    let edge = no_list("domains = [\"cdn.example.test\"]\nverify = \"edge\"");
+    check("no list of edges", edge, 0, ["cloud", "warning", "grant `cdn:DescribeUserDomains`"]);
     let read = deny("cdn:DescribeDomainCertificateInfo");
     check("no reading", read, 1, ["target", "bad", "cdn:DescribeDomainCertificateInfo"]);
     check("no zones", deny("alidns:DescribeDomains"), 1, ["zone", "bad", "alidns:DescribeDomains"]);

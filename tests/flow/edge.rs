@@ -239,6 +239,17 @@ fn the_cname_is_where_the_edge_is() {
 }
 
 #[test]
+fn one_list_tells_targets_and_edges() {
+    let (mut house, _edge) = house(CDN, "");
+    house.config = house.config.replace(&format!("domains = [\"{CDN}\"]"), "discover = true");
+    house.cloud.remove_domain(".example.test");
+    house.cloud.add_domain(Domain::online(CDN).cname("127.93.17.5"));
+    let end = hook(&mut house);
+    assert!(end["reason"].as_str().unwrap().contains("127.93.17.5:443"), "{end:#}");
+    assert_eq!(house.cloud.calls("DescribeUserDomains").len(), 1);
+}
+
+#[test]
 fn a_chain_that_clients_do_not_take_is_told() {
     let certificate = Certificate::new(&["example.test", "*.example.test"], &[CDN]);
     let town = Town::new(|seed| seed.certificates = vec![certificate]);

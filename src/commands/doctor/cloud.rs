@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{PATIENCE, issued, keys, told_code};
 use crate::aliyun::{Account, Error, Kind, UserDomain, Zone};
 use crate::cert::Leaf;
-use crate::config::{CdnDomain, Provider};
+use crate::config::{CdnDomain, EdgeAt, Provider, Verify};
 use crate::doctor::{self, Check, State};
 use crate::plan::Lineage;
 use crate::run::Run;
@@ -31,6 +31,18 @@ struct Wanted<'a> {
     name: &'a str,
     targets: Vec<(&'a Lineage, &'a CdnDomain)>,
     proves_names: bool,
+    list: List,
+}
+
+/// What the list of its CDN domains is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum List {
+    /// To tell which of them are online.
+    Told,
+    /// To find the edges: without it, uploads are proved by the read-back alone.
+    Edges,
+    /// To find the targets: a run fails without it.
+    Targets,
 }
 
 /// Asks all accounts side by side.
@@ -56,15 +68,35 @@ fn wanted<'a>(run: &'a Run, lineages: &'a [Lineage]) -> Vec<Wanted<'a>> {
     }
     let proving: BTreeSet<&str> =
         issued(run).filter_map(|one| alidns_account(run, one.puts_by()?)).collect();
-    for name in &proving {
+    let discovering = lineages.iter().flat_map(|lineage| &lineage.discovers);
+    for name in proving.iter().copied().chain(discovering.map(|wish| wish.aliyun.as_str())) {
         targets.entry(name).or_default();
     }
     if run.config.certificates.is_empty() {
         // What a hook would use.
         targets.entry("default").or_default();
     }
-    let wanted = |(name, targets)| Wanted { name, targets, proves_names: proving.contains(name) };
+    let wanted = |(name, targets)| Wanted {
+        name,
+        targets,
+        proves_names: proving.contains(name),
+        list: list_for(name, lineages),
+    };
     targets.into_iter().map(wanted).collect()
+}
+
+fn list_for(account: &str, lineages: &[Lineage]) -> List {
+    let discovers =
+        lineages.iter().flat_map(|one| &one.discovers).any(|wish| wish.aliyun == account);
+    let at_edge = lineages
+        .iter()
+        .flat_map(|one| &one.targets)
+        .any(|owned| owned.target.aliyun == account && owned.verify == Verify::Edge(EdgeAt::Cname));
+    match (discovers, at_edge) {
+        (true, _) => List::Targets,
+        (false, true) => List::Edges,
+        (false, false) => List::Told,
+    }
 }
 
 fn alidns_account<'a>(run: &'a Run, dns: &str) -> Option<&'a str> {
@@ -112,9 +144,9 @@ async fn probe(
 ) -> Result<Vec<UserDomain>, ()> {
     let mut domains = Vec::new();
     // An account that only holds zones may have no CDN at all.
-    if !wanted.targets.is_empty() || !wanted.proves_names {
+    if !wanted.targets.is_empty() || !wanted.proves_names || wanted.list > List::Told {
         let list = in_time(account).describe_user_domains().await;
-        said.checks.push(listed(wanted.name, &list));
+        said.checks.push(listed(wanted, &list));
         if list.as_ref().err().is_some_and(stops_all) {
             return Err(());
         }
@@ -127,13 +159,19 @@ async fn probe(
     Ok(domains)
 }
 
-/// The list of CDN domains. It is needed for little, so that it may not be read is no fault.
-fn listed(account: &str, domains: &Result<Vec<UserDomain>, Error>) -> Check {
+/// The list of CDN domains. Where nothing depends on it, that it may not be read is no fault.
+fn listed(wanted: &Wanted<'_>, domains: &Result<Vec<UserDomain>, Error>) -> Check {
+    let account = wanted.name;
     match domains {
         Ok(domains) => {
             Check::good("cloud", account, format!("answers; CDN domains {}", domains.len()))
         }
-        Err(error) if error.kind == Kind::Permission => {
+        Err(error) if error.kind == Kind::Permission && wanted.list == List::Edges => {
+            let text =
+                "answers; its CDN domains may not be listed, so where their edges are is not known";
+            Check::new("cloud", account, State::Warning, text).or_help(error.help.as_str())
+        }
+        Err(error) if error.kind == Kind::Permission && wanted.list == List::Told => {
             let text = "answers; its CDN domains may not be listed, so whether they are online is not known";
             let help =
                 "not needed, but for hooks without --domain: RAM action cdn:DescribeUserDomains";

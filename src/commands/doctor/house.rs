@@ -6,6 +6,7 @@ use std::rc::Rc;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use secrecy::SecretString;
 
+use super::super::status::open_failures;
 use super::super::{CONFIG, Refusal, said as read_file};
 use super::issued;
 use crate::cli::Global;
@@ -13,7 +14,7 @@ use crate::config::{Aliyun, Config, Errors, Provider, Trust};
 use crate::dns::{Accesses, Keep};
 use crate::doctor::{self, Check, Held, State, Way};
 use crate::ground::Ground;
-use crate::plan::{Lineage, Origin, Unusable};
+use crate::plan::{Lineage, Origin, Unusable, renewal};
 use crate::run::{Run, default_store};
 use crate::store::Store;
 use crate::{look, secret, store, told};
@@ -178,12 +179,13 @@ pub(super) async fn certificates(run: &Run, lineages: &[Lineage]) -> Vec<Check> 
         };
         let unusable =
             seen.unusable.as_ref().map(|(Unusable::Damaged(why) | Unusable::Unread(why))| why);
-        let failures = seen.memory.failures.as_ref();
+        let failures = open_failures(&seen);
         let held = Held {
             name: &lineage.name,
             way,
             leaf: seen.leaf.as_ref(),
             unusable: unusable.map(String::as_str),
+            renews: renewal(&seen).map(|renewal| renewal.at),
             failed: failures.map(|failures| (failures.count, failures.error.as_str())),
         };
         checks.push(doctor::certificate(held, run.ground.clock.now()));
