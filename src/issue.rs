@@ -4,6 +4,8 @@ mod account;
 mod acme;
 mod begin;
 mod chain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod jws;
 mod key;
 mod ladder;

@@ -50,6 +50,9 @@ pub mod run;
 pub mod cli;
 pub mod policy;
 pub mod doctor;
+// what fuzzers call
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 
 mod commands;
 

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::ground::Env;
+use crate::told::leads_astray;
 
 /// Takes secrets out of text that came from outside. It knows those in memory; all others it finds by their pattern.
 #[derive(Clone, Default)]
@@ -224,18 +225,13 @@ impl Hidden {
                 shown.push_str(REMOVED);
                 count += REMOVED.len();
             } else if !hidden {
-                shown.push(if breaks_a_line(letter) { ' ' } else { letter });
+                shown.push(if leads_astray(letter) { ' ' } else { letter });
                 count += 1;
             }
             was_hidden = hidden;
         }
         shown
     }
-}
-
-/// Controls, and the letters of Unicode that turn or break a line: a log's reader would be led astray.
-fn breaks_a_line(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn add_needles(needles: &mut Vec<Zeroizing<String>>, secret: &str) {

@@ -178,13 +178,13 @@ impl fmt::Display for Look {
     }
 }
 
-fn text(data: &RData) -> Option<String> {
+pub(super) fn text(data: &RData) -> Option<String> {
     let RData::TXT(txt) = data else { return None };
     Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
 }
 
 /// How long a cache may keep this answer: the records, or that there are none (RFC 2308, 5).
-fn lives(answer: &Message) -> Duration {
+pub(super) fn lives(answer: &Message) -> Duration {
     let ttl = |record: &Record| {
         let RData::SOA(soa) = &record.data else { return record.ttl };
         record.ttl.min(soa.minimum)

@@ -76,11 +76,11 @@ pub(super) struct Heard {
 
 /// An answer that no ACME server gives: a proxy's page, a redirect.
 #[derive(Debug)]
-struct Unusable(String);
+pub(super) struct Unusable(String);
 
 /// What makes a page a directory, and what else we read of it.
 #[derive(Deserialize)]
-struct Directory {
+pub(super) struct Directory {
     #[serde(rename = "newOrder")]
     _new_order: String,
     #[serde(flatten)]
@@ -162,9 +162,10 @@ async fn fetch(http: &Http, directory: &str) -> anyhow::Result<Answer> {
     Ok(page)
 }
 
-fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
+pub(super) fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
     serde_json::from_slice(&page.body).map_err(|error| {
-        anyhow!("{directory} is no ACME directory: {error}\nhelp: correct the CA's `directory`")
+        let why = Redactor::default().clean(&error.to_string());
+        anyhow!("{directory} is no ACME directory: {why}\nhelp: correct the CA's `directory`")
     })
 }
 
@@ -206,7 +207,7 @@ impl Line {
 }
 
 impl Heard {
-    fn of(answer: &Answer, now: Timestamp) -> Self {
+    pub(super) fn of(answer: &Answer, now: Timestamp) -> Self {
         let Answer { status, headers, body } = answer;
         let field = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let is_chain =
@@ -273,7 +274,7 @@ fn response(answer: Answer) -> Result<BytesResponse, Error> {
 }
 
 /// Is this an ACME server's answer? Errors of the server itself are: problem documents (RFC 8555, 6.7).
-fn judge(answer: &Answer) -> Result<(), Unusable> {
+pub(super) fn judge(answer: &Answer) -> Result<(), Unusable> {
     let Answer { status, headers, body } = answer;
     let field = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if (300..400).contains(status) {

@@ -53,6 +53,8 @@ fn silent(doing: &str, error: &Error) -> anyhow::Error {
     if text.contains("\nhelp: ") {
         return anyhow::anyhow!(text);
     }
+    // The crate's own quote the answer, which may be as long as it likes.
+    let text = Redactor::default().clean(&text);
     anyhow::anyhow!(
         "{text}\nhelp: nothing: the next run carries on; if it stays so, check the network"
     )

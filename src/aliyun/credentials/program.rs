@@ -85,7 +85,7 @@ struct Printed<'a> {
     expiration: Cow<'a, str>,
 }
 
-fn printed(said: &[u8], program: &str) -> Result<Credentials, Error> {
+pub(super) fn printed(said: &[u8], program: &str) -> Result<Credentials, Error> {
     let what = |what: &str| format!("what {program} (process_command) prints {what}");
     let Printed { mode, access_key_id, access_key_secret, sts_token, expiration } =
         serde_json::from_slice(said).map_err(|error| {
