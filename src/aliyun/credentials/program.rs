@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::super::error::{Error, Kind};
 use super::document::broken;
 use super::{Credentials, Miss};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, VARIABLES};
 
 /// The words of a command line, as a shell would part them; no shell is called.
 pub(super) fn words(command: &str, said_by: &str) -> Result<Vec<String>, Miss> {
@@ -26,10 +26,14 @@ pub(super) fn words(command: &str, said_by: &str) -> Result<Vec<String>, Miss> {
     })
 }
 
-/// Runs it. It inherits the environment, reads nothing, and is killed when nobody waits for it any more.
+/// Runs it. It inherits the environment but for our AccessKey, reads nothing, and is killed when nobody waits for it any more.
 pub(super) async fn run(words: &[String]) -> Result<Credentials, Error> {
     let (program, args) = words.split_first().ok_or_else(|| broken("no program is named", HELP))?;
-    let spawned = Command::new(program)
+    let mut command = Command::new(program);
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    let spawned = command
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
