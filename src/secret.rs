@@ -284,7 +284,9 @@ fn add_base64(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
         // A letter holds six bits: those at the ends hold some of a neighbour's.
         let own = text.get((before * 8).div_ceil(6)..bytes.len() * 8 / 6).unwrap_or_default();
         let width = if own.len() > WRAPPED { PIECE } else { own.len() };
-        for piece in own.as_bytes().chunks_exact(width).filter_map(|piece| str::from_utf8(piece).ok()) {
+        for piece in
+            own.as_bytes().chunks_exact(width).filter_map(|piece| str::from_utf8(piece).ok())
+        {
             let of_urls = piece.replace('+', "-").replace('/', "_");
             if of_urls != piece {
                 needles.push(Zeroizing::new(of_urls));

@@ -27,14 +27,16 @@ fn read(message: &Message) {
     let _refusal = rfc2136::refusal(message);
     let _zone = ask::soa_owner(message, &name);
     let _lives = show::lives(message);
-    let _same = wire::same_question(message, &wire::question(&name, RecordType::TXT, wire::Recursion::Off));
+    let _same =
+        wire::same_question(message, &wire::question(&name, RecordType::TXT, wire::Recursion::Off));
     let properties = caa::properties(message);
     let wish = Wish { identities: &[], wildcard: false, account: None };
     let _verdict = judge(&properties, &wish);
     let mut seen = BTreeSet::new();
     for record in &message.answers {
         seen.extend(show::text(&record.data));
-        if let Some(target) = ask::cname_of(record, &record.name).or_else(|| ask::ns_target(record)) {
+        if let Some(target) = ask::cname_of(record, &record.name).or_else(|| ask::ns_target(record))
+        {
             assert_tame(&ask::plain(&target));
         }
     }

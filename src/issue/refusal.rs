@@ -25,6 +25,11 @@ pub(super) fn kind_of(error: &Error) -> Option<&str> {
     Some(kind(problem))
 }
 
+/// An error for the log: what a CA writes may be anything.
+pub(super) fn logged(error: &Error) -> String {
+    Redactor::default().clean(&error.to_string())
+}
+
 /// A call that failed. `doing` fits after "the CA refused ".
 pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let not_before = heard.retry_at.filter(|_| heard.status >= 400);

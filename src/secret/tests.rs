@@ -148,7 +148,9 @@ fn cleaned_texts() {
 fn base64_at_every_place() {
     let alphabets: [fn(&str) -> String; 2] =
         [|text| BASE64_STANDARD.encode(text), |text| BASE64_URL_SAFE.encode(text)];
-    for (before, secret) in (0..7).flat_map(|before| [(before, "s3cr3t?of+the=~~~"), (before, KEY.trim())]) {
+    for (before, secret) in
+        (0..7).flat_map(|before| [(before, "s3cr3t?of+the=~~~"), (before, KEY.trim())])
+    {
         let all = format!("{}{secret}, and more", "u".repeat(before));
         let redactor = Redactor::knowing([SecretString::from(secret)]);
         for text in alphabets.map(|encode| encode(&all)) {

@@ -24,7 +24,8 @@ impl Hunt {
         for before in 0..3 {
             let text = BASE64_STANDARD.encode([&[0; 3][..before], secret.as_bytes()].concat());
             let end = (before + secret.len()) * 8 / 6;
-            forms.push(text[(before * 8).div_ceil(6)..end].to_owned());
+            let own = &text[(before * 8).div_ceil(6)..end];
+            forms.extend([own.to_owned(), own.replace('+', "-").replace('/', "_")]);
         }
         let forms = forms.into_iter().map(|form| (name.to_owned(), form));
         self.texts.extend(forms);
@@ -52,7 +53,11 @@ impl Hunt {
         for times in 0..3 {
             for (name, secret) in &self.texts {
                 let found = text.find(secret.as_str());
-                assert!(found.is_none(), "{name} is in {place}, encoded {times} times: {}", around(&text, found));
+                assert!(
+                    found.is_none(),
+                    "{name} is in {place}, encoded {times} times: {}",
+                    around(&text, found)
+                );
             }
             let body = body_of(&text);
             let found = body.windows(GRAM).position(|gram| self.is_of_key(gram));
@@ -150,8 +155,10 @@ fn the_hunt_finds_what_it_should() {
     hunt.key(&key);
     hunt.text("a password", "canary~of/the+hunt");
     let finds = |text: &str| {
-        std::panic::catch_unwind(|| hunt.check("a place", format!("before {text} after").as_bytes()))
-            .is_err()
+        std::panic::catch_unwind(|| {
+            hunt.check("a place", format!("before {text} after").as_bytes())
+        })
+        .is_err()
     };
     for (form, text) in forms("canary~of/the+hunt") {
         assert!(finds(&text), "{form}");

@@ -14,6 +14,8 @@ mod edge;
 mod fallback;
 mod hooks;
 mod house;
+mod hostile_files;
+mod hostile_words;
 mod hunt;
 mod issuing;
 mod keeping_step;

@@ -28,7 +28,10 @@ struct Walk {
 
 impl Walk {
     /// `provider`: what the config says of `[dns.default]`; none: what the seed says.
-    fn new(change: impl FnOnce(&mut Seed), provider: impl FnOnce(&Names) -> Option<String>) -> Self {
+    fn new(
+        change: impl FnOnce(&mut Seed),
+        provider: impl FnOnce(&Names) -> Option<String>,
+    ) -> Self {
         let town = Town::new(|seed| {
             seed.access_key_secret = KEY_SECRET.to_owned();
             seed.certificates[0].more = "key_type = \"rsa-2048\"\nreuse_key = true".to_owned();
@@ -43,7 +46,10 @@ impl Walk {
         let walk = Self { town, names, hunt: Hunt::default(), heard };
         walk.secret("eab", &BASE64_URL_SAFE_NO_PAD.encode(EAB_KEY));
         walk.secret("password", HOOK_PASSWORD);
-        walk.town.edit("terms_agreed = true", "terms_agreed = true\neab = { key_id = \"kid\", hmac_key_file = \"eab\" }");
+        walk.town.edit(
+            "terms_agreed = true",
+            "terms_agreed = true\neab = { key_id = \"kid\", hmac_key_file = \"eab\" }",
+        );
         if let Some(provider) = provider(&walk.names) {
             walk.town.edit("provider = \"alidns\"\naliyun = \"default\"\n", &provider);
         }
@@ -114,7 +120,10 @@ impl Walk {
         for (path, text) in files.iter().filter(|(path, _)| !is_secret(path)) {
             hunt.check(&format!("{args}: {path}"), text.as_bytes());
         }
-        hunt.check(&format!("{args}: what programs got"), &fs::read(&self.heard).unwrap_or_default());
+        hunt.check(
+            &format!("{args}: what programs got"),
+            &fs::read(&self.heard).unwrap_or_default(),
+        );
     }
 
     /// The upload's key, as it is on disk.
@@ -196,7 +205,9 @@ fn nobody_is_told_a_secret() {
         rows.spawn(|| {
             walk(&Walk::new(|_| {}, |_| None), |walk| {
                 let cloud = &walk.town.world.cloud;
-                cloud.fault(Fault::at("SetDomainServerCertificate").answer("SignatureDoesNotMatch", 400));
+                cloud.fault(
+                    Fault::at("SetDomainServerCertificate").answer("SignatureDoesNotMatch", 400),
+                );
                 cloud.fault(Fault::at("SetDomainServerCertificate").nth(2).oversized());
                 cloud.fault(Fault::at("AddDomainRecord").answer("IncompleteSignature", 400));
                 cloud.fault(Fault::at("DescribeDomainCertificateInfo").wrong_type());
@@ -274,7 +285,7 @@ fn an_exec_dns_gets_no_secret() {
     let program = |_: &Names| Some("provider = \"exec\"\nprogram = \"PROGRAM\"\n".to_owned());
     let walk = Walk::new(|_| {}, program);
     let path = walk.town.folder.path().join("program");
-    fs::write(&path, PROGRAM).unwrap();
+    fs::write(&path, format!("{PROGRAM}exit 1\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     walk.town.edit("PROGRAM", &path.display().to_string());
     let ended = walk.run_once("-vv renew");
@@ -297,7 +308,8 @@ fn what_the_cloud_gives_back_is_not_told() {
         hunt.public(&chain);
         hunt.text("the AccessKey's secret", SECRET);
         assert_eq!(house.run("deploy --lineage live/a --domain cdn.example.test").code, 0);
-        let sent = house.cloud.calls("SetDomainServerCertificate")[0].params["SSLPri"].clone();
+        let sent =
+            house.cloud.calls("SetDomainServerCertificate")[0].param("PrivateKey").to_owned();
         for (form, text) in forms(&sent).into_iter().chain(forms(SECRET)) {
             for fault in [
                 Fault::at("SetDomainServerCertificate").answer("Strange", 400).saying(&text),
@@ -309,10 +321,16 @@ fn what_the_cloud_gives_back_is_not_told() {
                 house.write("live/a/fullchain.pem", &chain);
                 house.write_secret("live/a/privkey.pem", &key, 0o600);
                 house.cloud.switch_off("cdn.example.test");
-                let ended = house.run("-vv deploy --lineage live/a --domain cdn.example.test --json");
+                let ended =
+                    house.run("-vv deploy --lineage live/a --domain cdn.example.test --json");
                 hunt.check(&format!("{form}: stdout"), ended.stdout.as_bytes());
                 hunt.check(&format!("{form}: stderr"), ended.stderr.as_bytes());
-                assert_eq!(house.cloud.faults_left(), 0, "{form}: nothing came back: {}", ended.all());
+                assert_eq!(
+                    house.cloud.faults_left(),
+                    0,
+                    "{form}: nothing came back: {}",
+                    ended.all()
+                );
                 for (path, text) in files_of(&house.path("store")) {
                     if !is_secret(&path) {
                         hunt.check(&format!("{form}: {path}"), text.as_bytes());
