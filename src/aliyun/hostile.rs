@@ -40,3 +40,16 @@ pub(crate) fn answer(bytes: &[u8]) {
 const CANARY: &str = "canary-of-the-fuzzer";
 
 const STATUSES: [u16; 8] = [200, 400, 403, 404, 429, 500, 503, 301];
+
+/// How an AccessKey is printed that has this secret, also as its token.
+#[cfg(test)]
+pub(crate) fn credentials_shown(secret: &str) -> String {
+    let token = Some(secret.into());
+    let key = credentials::Credentials {
+        id: "LTAI".to_owned(),
+        secret: secret.into(),
+        token,
+        expires: None,
+    };
+    format!("{key:?}")
+}

@@ -5,6 +5,49 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// What holds a secret shows nothing of it to whoever prints it.
+#[test]
+fn debug_shows_no_secret() {
+    let (chain, key) = cert::testing::pair(&["example.test"]);
+    let cert = Cert::read(chain.as_bytes(), key.as_bytes()).unwrap();
+    let line = key.lines().nth(1).unwrap();
+    let body = format!("{{\"AccessKeySecret\":\"{CANARY}\"}}");
+    let env = crate::ground::Env::from_iter([("ALIBABA_CLOUD_ACCESS_KEY_SECRET", CANARY)]);
+    let answer = crate::http::Answer {
+        status: 200,
+        headers: reqwest::header::HeaderMap::from_iter([(
+            reqwest::header::AUTHORIZATION,
+            reqwest::header::HeaderValue::from_static(CANARY),
+        )]),
+        body: body.into_bytes(),
+    };
+    let on_disk = crate::look::OnDisk {
+        pinned: vec![cert.clone()],
+        cert: Some(cert.clone()),
+        ..crate::look::OnDisk::default()
+    };
+    for (row, shown) in [
+        ("Cert", format!("{cert:?}")),
+        ("Key", format!("{:#?}", cert.key())),
+        ("OnDisk", format!("{on_disk:?}")),
+        ("Env", format!("{env:?}")),
+        ("Answer", format!("{answer:?}")),
+        (
+            "Redactor",
+            format!("{:?}", crate::secret::Redactor::knowing([CANARY.into(), key.clone().into()])),
+        ),
+        ("Credentials", aliyun::hostile::credentials_shown(CANARY)),
+        ("Http", format!("{:?}", crate::http::Http::trusting(key.clone().into_bytes()))),
+    ] {
+        let bytes = format!("{:?}", &line.as_bytes()[..16]);
+        for secret in [CANARY, line, bytes.trim_matches(['[', ']'])] {
+            assert!(!shown.contains(secret), "{row}: {shown}");
+        }
+    }
+}
+
+const CANARY: &str = "canary-of-debug";
+
 /// The files of a corpus; each is run. How many there were.
 fn run_corpus(name: &str, reader: Reader) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

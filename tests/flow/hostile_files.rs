@@ -15,11 +15,13 @@ use crate::house::{Ended, House, KEY_ID, Leaf};
 
 const DEPLOY: &str = "deploy --lineage live/a --domain cdn.example.test";
 
+const DEVICE: &str = "an endless device";
+
 /// What a place may hold in place of a file.
 const NO_FILES: [(&str, fn(&Path)); 5] = [
     ("a FIFO", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
     ("a folder", |path| fs::create_dir(path).unwrap()),
-    ("an endless device", |path| symlink("/dev/zero", path).unwrap()),
+    (DEVICE, |path| symlink("/dev/zero", path).unwrap()),
     ("a circle", |path| symlink(path, path).unwrap()),
     ("a gigabyte", |path| {
         let file = fs::File::create(path).unwrap();
@@ -41,7 +43,9 @@ fn no_file_at(name: &str, set: impl Fn(&mut House) + Sync, args: &str, code: i32
                     fs::create_dir_all(path.parent().unwrap()).unwrap();
                     make(&path);
                 };
-                check(&format!("{kind} as {name}"), spoil, args, code, &[name]);
+                // Where links are followed, it is what they lead to that is named.
+                let said = if kind == DEVICE { "no regular file" } else { name };
+                check(&format!("{kind} as {name}"), spoil, args, code, &[said]);
             });
         }
     });

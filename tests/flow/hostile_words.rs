@@ -21,7 +21,10 @@ fn is_tame(row: &str, ended: &Ended) {
         };
         let wild = text.chars().find(is_wild);
         assert!(wild.is_none(), "{row}: {wild:?} comes through: {text:?}");
-        let forged = text.lines().any(|line| line.trim_start().starts_with("help: curl"));
+        // In a table, a word may stand at the beginning of a cell; a remedy is set in by two.
+        let forged = text.lines().any(|line| {
+            ["help: curl", "  help: curl"].iter().any(|forged| line.starts_with(forged))
+        });
         assert!(!forged, "{row}: a forged remedy: {text}");
     }
 }
@@ -85,7 +88,7 @@ fn a_hook_is_told_anything() {
             rows.spawn(move || hook(row, lineage, names, codes));
         }
         let wild = &wild;
-        rows.spawn(move || hook("wild", &format!("/x{wild}"), wild, &[1]));
+        rows.spawn(move || hook("wild", &format!("/x{wild}"), wild, &[2]));
         rows.spawn(move || {
             hook("wild names", "LIVE", &format!("cdn.example.test {wild}"), &[0, 1])
         });
@@ -129,7 +132,9 @@ fn the_cloud_says_anything() {
             let code = format!("Strange{WILD}");
             house.cloud.fault(Fault::at(action).always().answer(&code, 400).saying(WILD));
             let ended = house.run(args);
-            assert_eq!(ended.code, 1, "{}", ended.all());
+            // What it serves cannot be read: then it is uploaded once.
+            let reads = action.starts_with("Describe");
+            assert_eq!(ended.code, i32::from(!reads), "{action}: {}", ended.all());
             is_tame(action, &ended);
             is_tame("status", &house.run("status"));
             house.cloud.heal();
