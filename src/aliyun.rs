@@ -19,6 +19,8 @@ mod codes;
 mod credentials;
 mod dns;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod pace;
 mod pages;
 mod retry;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::http::{Answer, Http, Pace, retry_at};
+use crate::secret::Redactor;
 
 /// Asks one CA. Many certificates may be asked about at once: they share the directory, the connections and the pace.
 pub struct Asker {
@@ -101,7 +102,7 @@ impl Asker {
                 return Err(format!("the directory answers {}", page.status));
             }
             let found: Result<Directory, _> = serde_json::from_slice(&page.body);
-            found.map(|directory| directory.renewal_info).map_err(|error| error.to_string())
+            found.map(|found| found.renewal_info).map_err(|error| unread("the directory", &error))
         };
         self.place.get_or_init(look).await.as_ref().map(Option::as_deref)
     }
@@ -168,7 +169,7 @@ fn word(answer: &Answer) -> Word {
     let Page { window: Suggested { start, end }, explanation } =
         match serde_json::from_slice(&answer.body) {
             Ok(page) => page,
-            Err(error) => return Word::Refused(format!("the answer cannot be read: {error}")),
+            Err(error) => return Word::Refused(unread("the answer", &error)),
         };
     if end <= start {
         return Word::Refused(format!("a window from {start} to {end}"));
@@ -176,10 +177,34 @@ fn word(answer: &Answer) -> Word {
     Word::Window { start, end, explanation: explanation.as_str().and_then(page) }
 }
 
+/// The error quotes the answer, which may be as long as it likes.
+fn unread(what: &str, error: &serde_json::Error) -> String {
+    Redactor::default().clean(&format!("{what} cannot be read: {error}"))
+}
+
 /// A link that can be shown: whatever it holds is written as RFC 3986 has it.
 fn page(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
     Some(url.to_string()).filter(|url| url.len() <= LONGEST_LINK)
+}
+
+/// Any bytes as an answer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    let headers = reqwest::header::HeaderMap::new();
+    let answer = Answer { status: 200, headers, body: bytes.to_vec() };
+    match word(&answer) {
+        Word::Window { start, end, explanation } => {
+            let drawn = draw(start, end, u64::MAX);
+            assert!(start <= drawn && drawn <= end, "{drawn} is outside of its window");
+            crate::hostile::assert_tame(&explanation.unwrap_or_default());
+        }
+        Word::Refused(why) | Word::Silent(why) | Word::Away(why) => {
+            crate::hostile::assert_tame(&why);
+            assert!(why.len() < 4000, "too much is told");
+        }
+        Word::NotOffered => {}
+    }
 }
 
 /// A CA that has not answered by then is asked at another time; nobody waits for it.

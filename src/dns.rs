@@ -6,6 +6,8 @@ mod ask;
 mod caa;
 mod doh;
 mod exec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 #[cfg(test)]
 mod fake;
 mod library;

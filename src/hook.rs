@@ -22,6 +22,8 @@ pub enum Error {
     NoDialect,
     /// The lineage's folder is no absolute path.
     Relative(PathBuf),
+    /// The lineage's folder has control characters in its name.
+    Odd(PathBuf),
 }
 
 impl std::fmt::Display for Error {
@@ -37,6 +39,12 @@ impl std::fmt::Display for Error {
                  help: certbot gives the whole path, as /etc/letsencrypt/live/example.com",
                 path.display()
             ),
+            // Quoted: a line end in it would let it write a line of its own into our messages.
+            Self::Odd(path) => write!(
+                f,
+                "RENEWED_LINEAGE has control characters in it: {path:?}\n\
+                 help: certbot gives none: look at what has called this hook"
+            ),
         }
     }
 }
@@ -49,6 +57,9 @@ impl std::error::Error for Error {}
 /// [`Error`].
 pub fn certbot<'a>(var: impl Fn(&str) -> Option<&'a str>) -> Result<Event, Error> {
     let source = PathBuf::from(var("RENEWED_LINEAGE").ok_or(Error::NoDialect)?);
+    if source.to_string_lossy().contains(char::is_control) {
+        return Err(Error::Odd(source));
+    }
     if !source.is_absolute() {
         return Err(Error::Relative(source));
     }
@@ -99,6 +110,8 @@ mod tests {
             &[("RENEWED_LINEAGE", "/etc/letsencrypt/live/example.com/")],
             Ok((live, "example.com", &[])),
         );
+        let odd = "/x\nhelp: y";
+        check("a line end", &[("RENEWED_LINEAGE", odd)], Err(Error::Odd(odd.into())));
         check("relative", &[("RENEWED_LINEAGE", "live/x")], Err(Error::Relative("live/x".into())));
     }
 }

@@ -6,6 +6,8 @@ mod answer;
 mod begin;
 mod chain;
 mod heard;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod jws;
 mod key;
 mod ladder;

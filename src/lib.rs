@@ -51,6 +51,9 @@ pub mod run;
 pub mod cli;
 pub mod policy;
 pub mod doctor;
+// what fuzzers call
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 
 mod commands;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use certferry::cli::{Cli, Command, Global, LogFormat};
 use certferry::ground::{Clock, Env, Ground, Progress, Say};
+use certferry::told::shown;
 use certferry::{Ended, run};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
@@ -88,7 +89,7 @@ fn progress(command: Option<&Command>, quiet: bool) -> Say {
     let to_stdout = matches!(command, Some(Command::Hook(flags)) if !flags.json);
     let bar = (!to_stdout && std::io::stderr().is_terminal()).then(bar);
     Say::new(move |progress| match (progress, &bar) {
-        (Progress::Line(line), Some(bar)) => bar.println(line),
+        (Progress::Line(line), Some(bar)) => bar.println(shown(&line)),
         (Progress::Line(line), None) if to_stdout => to(std::io::stdout(), &(line + "\n")),
         (Progress::Line(line), None) => to(std::io::stderr(), &(line + "\n")),
         (Progress::Steps(number), Some(bar)) => bar.set_length(number),
@@ -117,9 +118,9 @@ fn show(ended: &Ended) -> ExitCode {
     ExitCode::from(ended.code)
 }
 
-/// A reader that has gone away is no failure of ours.
+/// A reader that has gone away is no failure of ours. Names and messages come from anywhere: none gives a terminal orders.
 fn to(mut stream: impl Write, text: &str) {
-    let _gone = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    let _gone = stream.write_all(shown(text).as_bytes()).and_then(|()| stream.flush());
 }
 
 /// `RUST_LOG` decides where it is set and can be read (`level`, or `target=level,...`); else -v and -q do.

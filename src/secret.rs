@@ -8,10 +8,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::ground::Env;
+use crate::told::leads_astray;
+
+/// The variables that hold an AccessKey of ours, or the way to one. A program that we start is given all others: it has
+/// its own work to do, and half a key would only confuse it.
+pub(crate) const VARIABLES: [&str; 4] = [
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+    "ALIBABA_CLOUD_CREDENTIALS_URI",
+];
 
 /// Takes secrets out of text that came from outside. It knows those in memory; all others it finds by their pattern.
 #[derive(Clone, Default)]
@@ -21,7 +33,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Knows these secrets: as they are, percent-encoded once and twice, and every line of a PEM body.
+    /// Knows these secrets: as they are, percent-encoded once and twice, in base64 wherever they stand in it, and every line
+    /// of a PEM body.
     pub fn knowing(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let mut needles = Vec::new();
         for secret in secrets {
@@ -224,7 +237,7 @@ impl Hidden {
                 shown.push_str(REMOVED);
                 count += REMOVED.len();
             } else if !hidden {
-                shown.push(if breaks_a_line(letter) { ' ' } else { letter });
+                shown.push(if leads_astray(letter) { ' ' } else { letter });
                 count += 1;
             }
             was_hidden = hidden;
@@ -233,13 +246,9 @@ impl Hidden {
     }
 }
 
-/// Controls, and the letters of Unicode that turn or break a line: a log's reader would be led astray.
-fn breaks_a_line(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 fn add_needles(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
     add_forms(needles, secret.trim());
+    add_base64(needles, secret.trim());
     if !secret.contains("-----BEGIN") {
         return;
     }
@@ -261,6 +270,29 @@ fn add_forms(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
     let twice = percent_encoded(&once);
     for form in [secret, once.as_str(), twice.as_str()] {
         needles.push(Zeroizing::new(form.to_ascii_lowercase()));
+    }
+}
+
+/// In base64 (RFC 4648, 4 and 5), whatever stands before and behind it: `user:password` in a header, a whole request.
+fn add_base64(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
+    if secret.len() < SHORTEST {
+        return;
+    }
+    for before in 0..3 {
+        let bytes = Zeroizing::new([&[0; 3][..before], secret.as_bytes()].concat());
+        let text = Zeroizing::new(STANDARD_NO_PAD.encode(bytes.as_slice()).to_ascii_lowercase());
+        // A letter holds six bits: those at the ends hold some of a neighbour's.
+        let own = text.get((before * 8).div_ceil(6)..bytes.len() * 8 / 6).unwrap_or_default();
+        let width = if own.len() > WRAPPED { PIECE } else { own.len() };
+        for piece in
+            own.as_bytes().chunks_exact(width).filter_map(|piece| str::from_utf8(piece).ok())
+        {
+            let of_urls = piece.replace('+', "-").replace('/', "_");
+            if of_urls != piece {
+                needles.push(Zeroizing::new(of_urls));
+            }
+            needles.push(Zeroizing::new(piece.to_owned()));
+        }
     }
 }
 
@@ -345,6 +377,8 @@ const MOST_FOREIGN: usize = 1024 * 1024;
 const SHORTEST: usize = 6;
 /// Bytes of a PEM body that are looked for by themselves: too long to meet by chance, short enough for other widths.
 const PIECE: usize = 16;
+/// Letters that a line of base64 has at least, wherever it is wrapped (PEM: 64, MIME: 76).
+const WRAPPED: usize = 64;
 /// Bytes that the label of a PEM block may have, twice encoded.
 const LABEL: usize = 48;
 

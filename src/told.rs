@@ -1,5 +1,7 @@
 //! Errors as people read them: what is wrong, cause by cause, then what to do. A remedy is a line `help: …`. Pure.
 
+use std::borrow::Cow;
+
 /// What is wrong and what to do, of a whole chain of causes. Remedies may stand anywhere in it.
 #[must_use]
 pub fn parts(error: &anyhow::Error) -> (String, String) {
@@ -50,9 +52,42 @@ pub fn lines(label: &str, what: &str, help: &str) -> String {
     format!("{label}: {what}\n{help}")
 }
 
+/// A text as a terminal or a log may have it: what leads its reader astray is written as `\u001b`, which JSON reads too.
+#[must_use]
+pub fn shown(text: &str) -> Cow<'_, str> {
+    let is_wild = |letter: char| letter != '\n' && leads_astray(letter);
+    if !text.contains(is_wild) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match is_wild(letter) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            false => shown.push(letter),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Controls, and the letters of Unicode that turn or break a line.
+#[must_use]
+pub fn leads_astray(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_leads_astray() {
+        let check = |text: &str, expect: &str| assert_eq!(shown(text), expect);
+        check("plain \u{57df}\u{540d}\n  help: do\n", "plain \u{57df}\u{540d}\n  help: do\n");
+        check("\u{1b}[31mred\r", "\\u001b[31mred\\u000d");
+        check("a\tb\0\u{7f}\u{9b}", "a\\u0009b\\u0000\\u007f\\u009b");
+        check("\u{202e}drawkcab\u{2028}", "\\u202edrawkcab\\u2028");
+    }
 
     #[test]
     fn remedies_come_last() {

@@ -77,7 +77,7 @@ impl Account {
 }
 
 impl DomainCertificate {
-    fn of(value: &Value) -> Self {
+    pub(super) fn of(value: &Value) -> Self {
         let certificate_pem = text(value, "ServerCertificate");
         // Every field is optional: a certificate alone says that HTTPS is on.
         let status_on = match text(value, "ServerCertificateStatus") {
@@ -89,7 +89,7 @@ impl DomainCertificate {
 }
 
 impl UserDomain {
-    fn of(value: &Value) -> Option<Self> {
+    pub(super) fn of(value: &Value) -> Option<Self> {
         Some(Self {
             name: text(value, "DomainName")?,
             status: text(value, "DomainStatus").unwrap_or_default(),

@@ -15,6 +15,8 @@ use crate::ground::Env;
 mod chain;
 mod cli_profile;
 mod document;
+#[cfg(any(test, fuzzing))]
+pub(super) mod hostile;
 mod ini;
 mod instance;
 mod keyring;

@@ -104,7 +104,7 @@ pub(super) fn alternative_names<'a>(
 
 fn names(cert: &X509Certificate<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in alternative_names(cert).map(str::to_ascii_lowercase) {
+    for name in alternative_names(cert).map(|name| on_one_line(name).to_ascii_lowercase()) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -116,13 +116,18 @@ fn names(cert: &X509Certificate<'_>) -> Vec<String> {
 }
 
 fn common_name(name: &X509Name<'_>) -> Option<String> {
-    name.iter_common_name().find_map(|part| part.as_str().ok()).map(str::to_owned)
+    name.iter_common_name().find_map(|part| part.as_str().ok()).map(on_one_line)
 }
 
 fn for_people(name: &X509Name<'_>) -> String {
     common_name(name)
-        .or_else(|| name.iter_organization().find_map(|part| part.as_str().ok()).map(str::to_owned))
-        .unwrap_or_else(|| name.to_string())
+        .or_else(|| name.iter_organization().find_map(|part| part.as_str().ok()).map(on_one_line))
+        .unwrap_or_else(|| on_one_line(&name.to_string()))
+}
+
+/// Whoever makes a certificate chooses its names: a line end would write a line of its own into our messages.
+fn on_one_line(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 /// RFC 5280 writes "never" as the end of the year 9999, a day beyond what a `Timestamp` can hold.

@@ -288,18 +288,18 @@ pub(crate) fn says_something(answer: &Message) -> bool {
     matches!(answer.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
 }
 
-fn cname_of(record: &Record, name: &Name) -> Option<Name> {
+pub(super) fn cname_of(record: &Record, name: &Name) -> Option<Name> {
     let RData::CNAME(target) = &record.data else { return None };
     (record.name == *name).then(|| target.0.clone())
 }
 
-fn ns_target(record: &Record) -> Option<Name> {
+pub(super) fn ns_target(record: &Record) -> Option<Name> {
     let RData::NS(target) = &record.data else { return None };
     Some(target.0.clone())
 }
 
 /// The owner of the answer's SOA, in the answer for an apex, in the authority section below it (RFC 2308, 3).
-fn soa_owner(answer: &Message, name: &Name) -> Option<Name> {
+pub(super) fn soa_owner(answer: &Message, name: &Name) -> Option<Name> {
     let sections = answer.answers.iter().chain(&answer.authorities);
     sections
         .filter(|record| record.record_type() == RecordType::SOA && record.name.zone_of(name))

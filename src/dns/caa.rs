@@ -63,7 +63,7 @@ impl Asker {
     }
 }
 
-fn properties(answer: &Message) -> Vec<Property> {
+pub(super) fn properties(answer: &Message) -> Vec<Property> {
     let property = |data: &RData| {
         let RData::CAA(caa) = data else { return None };
         let value = String::from_utf8_lossy(&caa.value).into_owned();

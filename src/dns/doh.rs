@@ -49,7 +49,7 @@ impl Doh {
     }
 }
 
-fn read(answer: &Answer) -> Result<Message, Silence> {
+pub(super) fn read(answer: &Answer) -> Result<Message, Silence> {
     if answer.status != 200 {
         return Err(Silence::Io(format!("it answered HTTP {}", answer.status)));
     }

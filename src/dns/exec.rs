@@ -12,8 +12,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Dns, NotPut};
+use crate::secret::{Redactor, VARIABLES};
 
-/// The program. It inherits the environment, reads nothing, and is killed when nobody waits for it any more.
+/// The program. It inherits the environment but for our AccessKey, reads nothing, and is killed when nobody waits for it any more.
 pub(super) struct Exec {
     program: PathBuf,
 }
@@ -26,7 +27,11 @@ impl Exec {
     async fn run(&self, verb: &str, name: &str, value: &str) -> anyhow::Result<()> {
         let program = self.program.display();
         let fqdn = format!("{name}.");
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
+        let child = command
             .args([verb, &fqdn, value])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -118,7 +123,7 @@ fn tail(output: &Output) -> String {
     let text = String::from_utf8_lossy(said);
     let text = text.trim();
     let start = text.char_indices().rev().nth(TAIL - 1).map_or(0, |(at, _)| at);
-    crate::secret::Redactor::default().clean(text.get(start..).unwrap_or_default())
+    Redactor::default().clean(text.get(start..).unwrap_or_default())
 }
 
 /// lego's hooks poll and sleep; what takes longer than this hangs.

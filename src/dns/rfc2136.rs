@@ -144,7 +144,7 @@ impl Dns for Rfc2136 {
     }
 }
 
-fn refusal(answer: &Message) -> Option<(ResponseCode, Option<TsigError>)> {
+pub(super) fn refusal(answer: &Message) -> Option<(ResponseCode, Option<TsigError>)> {
     let tsig = answer.signature().and_then(|record| record.data.error);
     let code = answer.metadata.response_code;
     (code != ResponseCode::NoError || tsig.is_some()).then_some((code, tsig))

@@ -192,7 +192,7 @@ pub(super) fn text(data: &RData) -> Option<String> {
 }
 
 /// How long a cache may keep this answer: the records, or that there are none (RFC 2308, 5).
-fn lives(answer: &Message) -> Duration {
+pub(super) fn lives(answer: &Message) -> Duration {
     let ttl = |record: &Record| {
         let RData::SOA(soa) = &record.data else { return record.ttl };
         record.ttl.min(soa.minimum)

@@ -21,6 +21,7 @@ use super::{Failure, Introduction, persist};
 use crate::ground::Clock;
 use crate::http::{Answer, Http, http_date, retry_at};
 use crate::journal::CLOCKS_APART;
+use crate::secret::Redactor;
 
 /// A CA as its directory describes it, which is fetched once a run.
 pub(super) struct Ca {
@@ -66,7 +67,7 @@ pub(super) struct Line {
 
 /// What makes a page a directory, and what else we read of it.
 #[derive(Deserialize)]
-struct Directory {
+pub(super) struct Directory {
     #[serde(rename = "newOrder")]
     _new_order: String,
     #[serde(flatten)]
@@ -164,9 +165,10 @@ fn closed(page: &Answer, directory: &str, now: Timestamp) -> Failure {
     Failure { not_before: retry_at(&page.headers, now), ..Failure::of_ca(error) }
 }
 
-fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
+pub(super) fn read(page: &Answer, directory: &str) -> anyhow::Result<Directory> {
     serde_json::from_slice(&page.body).map_err(|error| {
-        anyhow!("{directory} is no ACME directory: {error}\nhelp: correct the CA's `directory`")
+        let why = Redactor::default().clean(&error.to_string());
+        anyhow!("{directory} is no ACME directory: {why}\nhelp: correct the CA's `directory`")
     })
 }
 

@@ -43,7 +43,9 @@ impl Job<'_> {
                 }
                 "it is invalid".to_owned()
             }
-            Err(error) if is_unknown(&error, session.line.heard().status) => error.to_string(),
+            Err(error) if is_unknown(&error, session.line.heard().status) => {
+                refusal::logged(&error)
+            }
             Err(error) => return Err(session.failure("to carry on with the order", error)),
         };
         tracing::debug!(order = known.url, reason, "an order of an earlier run is of no use");

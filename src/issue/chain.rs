@@ -6,6 +6,7 @@ use super::Failure;
 use super::account::Session;
 use super::acme::patient;
 use super::order::UnderWay;
+use super::refusal;
 use crate::cert;
 
 impl UnderWay {
@@ -41,7 +42,8 @@ impl UnderWay {
 async fn alternate(session: &Session, url: String) -> Option<String> {
     let asked = patient(async || session.account.order(url.clone()).await.map(|_order| ())).await;
     let chain = session.line.heard().chain;
-    tracing::debug!(url, is_chain = chain.is_some(), ?asked, "an alternate chain");
+    let error = asked.err().as_ref().map(refusal::logged);
+    tracing::debug!(url, is_chain = chain.is_some(), error, "an alternate chain");
     chain
 }
 

@@ -312,7 +312,7 @@ impl UnderWay {
         while let Some(next) = authorizations.next().await {
             let Ok(mut authorization) = next else { continue };
             if let Err(error) = patient(async || authorization.refresh().await.map(|_| ())).await {
-                tracing::debug!(%error, "an authorization cannot be read");
+                tracing::debug!(error = refusal::logged(&error), "an authorization cannot be read");
             }
             let name = authorization.identifier().to_string();
             let errors =

@@ -30,6 +30,11 @@ pub(super) fn may_have_effect(error: &Error) -> bool {
     kind_of(error).is_none_or(|kind| kind == "serverInternal")
 }
 
+/// An error for the log: what a CA writes may be anything.
+pub(super) fn logged(error: &Error) -> String {
+    Redactor::default().clean(&error.to_string())
+}
+
 /// A call that failed. `doing` fits after "the CA refused ".
 pub(super) fn failure(doing: &str, error: Error, heard: Heard) -> Failure {
     let not_before = heard.retry_at.filter(|_| heard.status >= 400);
@@ -59,6 +64,8 @@ fn silent(doing: &str, error: &Error) -> anyhow::Error {
     if text.contains("\nhelp: ") {
         return anyhow::anyhow!(text);
     }
+    // The crate's own quote the answer, which may be as long as it likes.
+    let text = Redactor::default().clean(&text);
     anyhow::anyhow!(
         "{text}\nhelp: nothing: the next run carries on; if it stays so, check the network"
     )

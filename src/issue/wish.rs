@@ -10,7 +10,7 @@ use super::account::Session;
 use super::acme::patient;
 use super::heard::Heard;
 use super::order::Job;
-use super::refusal::kind_of;
+use super::refusal::{self, kind_of};
 use crate::challenge::on_disk;
 
 impl Job<'_> {
@@ -27,10 +27,18 @@ impl Job<'_> {
         {
             let heard = session.line.heard();
             if let Some(url) = made(&heard) {
-                tracing::debug!(%error, url, "the order is made, but does not tell `replaces`");
+                tracing::debug!(
+                    error = refusal::logged(error),
+                    url,
+                    "the order is made, but does not tell `replaces`"
+                );
                 order = patient(async || session.account.order(url.clone()).await).await;
             } else if refuses_replaces(error, heard.status) {
-                tracing::debug!(%error, ?replaces, "an order without `replaces`");
+                tracing::debug!(
+                    error = refusal::logged(error),
+                    ?replaces,
+                    "an order without `replaces`"
+                );
                 order = self.ask(&session, None).await;
             }
         }

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use proptest::prelude::*;
 
 use super::*;
@@ -141,6 +142,26 @@ fn cleaned_texts() {
         r#"{"SSLPri": "a b","b":1}"#,
         r#"{"SSLPri": "[removed]","b":1}"#,
     );
+}
+
+#[test]
+fn base64_at_every_place() {
+    let alphabets: [fn(&str) -> String; 2] =
+        [|text| BASE64_STANDARD.encode(text), |text| BASE64_URL_SAFE.encode(text)];
+    for (before, secret) in
+        (0..7).flat_map(|before| [(before, "s3cr3t?of+the=~~~"), (before, KEY.trim())])
+    {
+        let all = format!("{}{secret}, and more", "u".repeat(before));
+        let redactor = Redactor::knowing([SecretString::from(secret)]);
+        for text in alphabets.map(|encode| encode(&all)) {
+            let shown = redactor.clean(&format!("Basic {text}"));
+            assert!(shown.contains(REMOVED), "{before}: {shown}");
+            // What stands around it, and of a key less than a piece: a part of its END line.
+            let left = shown.replace(REMOVED, " ");
+            let longest = left.split(' ').map(str::len).max().unwrap();
+            assert!(longest < PIECE + 20, "{before}: {shown}");
+        }
+    }
 }
 
 #[test]

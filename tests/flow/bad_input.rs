@@ -7,7 +7,13 @@ use certferry_sandbox::cloud::{Account, Domain, Ending, Rules, Zone};
 use crate::house::{House, KEY_ID, Leaf, SECRET};
 
 /// What is wrong, and what must be said of it. No row may upload anything.
-fn check(row: &str, spoil: impl FnOnce(&mut House), args: &str, code: i32, says: &[&str]) {
+pub(crate) fn check(
+    row: &str,
+    spoil: impl FnOnce(&mut House),
+    args: &str,
+    code: i32,
+    says: &[&str],
+) {
     let mut house = House::new();
     spoil(&mut house);
     let ended = house.run(args);

@@ -102,7 +102,7 @@ impl Reading<'_> {
 }
 
 /// The lines `key = value` of a section. A `#` or `;` begins a remark, in a line only behind a space.
-fn section<'a>(text: &'a str, name: &str) -> Option<BTreeMap<&'a str, &'a str>> {
+pub(super) fn section<'a>(text: &'a str, name: &str) -> Option<BTreeMap<&'a str, &'a str>> {
     let lines = text.lines().map(str::trim);
     let header = |line: &'a str| line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let mut inside = lines.skip_while(|line| header(line).map(str::trim) != Some(name));

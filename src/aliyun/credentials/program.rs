@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::super::error::{Error, Kind};
 use super::document::broken;
 use super::{Credentials, Miss};
-use crate::secret::Redactor;
+use crate::secret::{Redactor, VARIABLES};
 
 /// The words of a command line, as a shell would part them; no shell is called.
 pub(super) fn words(command: &str, said_by: &str) -> Result<Vec<String>, Miss> {
@@ -26,10 +26,14 @@ pub(super) fn words(command: &str, said_by: &str) -> Result<Vec<String>, Miss> {
     })
 }
 
-/// Runs it. It inherits the environment, reads nothing, and is killed when nobody waits for it any more.
+/// Runs it. It inherits the environment but for our AccessKey, reads nothing, and is killed when nobody waits for it any more.
 pub(super) async fn run(words: &[String]) -> Result<Credentials, Error> {
     let (program, args) = words.split_first().ok_or_else(|| broken("no program is named", HELP))?;
-    let spawned = Command::new(program)
+    let mut command = Command::new(program);
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    let spawned = command
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -85,7 +89,7 @@ struct Printed<'a> {
     expiration: Cow<'a, str>,
 }
 
-fn printed(said: &[u8], program: &str) -> Result<Credentials, Error> {
+pub(super) fn printed(said: &[u8], program: &str) -> Result<Credentials, Error> {
     let what = |what: &str| format!("what {program} (process_command) prints {what}");
     let Printed { mode, access_key_id, access_key_secret, sts_token, expiration } =
         serde_json::from_slice(said).map_err(|error| {

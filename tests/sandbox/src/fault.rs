@@ -67,6 +67,7 @@ pub(crate) enum Kind {
     Silence,
     Drip,
     Html(u16),
+    Page(u16, String),
     Xml(String, u16),
     Empty(u16),
     Truncated,
@@ -187,6 +188,12 @@ impl Fault {
         self.of(Kind::Html(status))
     }
 
+    /// Answers a page that shows this, as some gateways show the request that they refuse.
+    #[must_use]
+    pub fn page(self, status: u16, words: &str) -> Self {
+        self.of(Kind::Page(status, words.to_owned()))
+    }
+
     /// Answers the error in XML, whatever format was asked for.
     #[must_use]
     pub fn xml(self, code: &str, status: u16) -> Self {
@@ -265,7 +272,7 @@ impl Kind {
             Self::Reset => "reset".to_owned(),
             Self::Silence => "silence".to_owned(),
             Self::Drip => "drip".to_owned(),
-            Self::Html(status) => format!("html {status}"),
+            Self::Html(status) | Self::Page(status, _) => format!("html {status}"),
             Self::Xml(code, status) => format!("{code} in XML, {status}"),
             Self::Empty(status) => format!("empty {status}"),
             Self::Truncated => "truncated".to_owned(),

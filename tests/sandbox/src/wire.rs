@@ -57,6 +57,10 @@ impl Answer {
             Kind::Silence => std::future::pending().await,
             Kind::Drip => body = Some(drip()),
             Kind::Html(status) => self = Self::html(status),
+            Kind::Page(status, words) => {
+                let text = format!("<html><body><h1>Refused</h1><pre>{words}</pre></body></html>");
+                self = Self::written(status, "text/html", text);
+            }
             Kind::Xml(code, status) => {
                 let text = format!("<Error><RequestId>X-1</RequestId><Code>{code}</Code></Error>");
                 self = Self::written(status, "text/xml", text);

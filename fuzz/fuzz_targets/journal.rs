@@ -1,0 +1,4 @@
+//! The journal's files.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| certferry::hostile::run("journal", bytes));
