@@ -1,6 +1,7 @@
 //! Each call of the CA under each fault, before and after its effect, with the real program: how the run ends, what it
 //! cost, and that the next one comes to its end.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use certferry_sandbox::fault::Fault;
@@ -260,7 +261,8 @@ fn check_stop(call: &Call, name: &str, fault: Fault, side: Side) {
     let row = format!("{} of `{}`, {name}, {side:?}", call.kind, call.args);
     let town = call.town();
     town.world.ca.fault(if side == Side::After { fault.after() } else { fault.before() });
-    let mut run = town.program(call.args).spawn().unwrap();
+    let mut program = town.program(call.args);
+    let mut run = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let patience = Instant::now() + Duration::from_secs(60);
     while town.world.ca.faults_left() > 0 {
         assert!(Instant::now() < patience, "{row}: it never struck");
