@@ -62,6 +62,8 @@ fn what_fails_in_the_same_way_is_told_once() {
     let two = vec![failed("a.b", Some("R-1")), failed("c.d", Some("R-2"))];
     let each = said("a.b (a)", ", RequestId R-1") + &said("c.d (a)", ", RequestId R-2");
     check("the cloud's answers", two, &each);
+    let two = vec![failed("a.b", Some("R-1")), failed("c.d", Some("R-1"))];
+    check("one answer for both", two, &said("a.b (a), c.d (a)", ", RequestId R-1"));
 }
 
 #[test]

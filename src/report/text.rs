@@ -146,18 +146,18 @@ fn target_line(end: &TargetEnd) -> String {
 }
 
 /// The targets that failed in the same way, in the order of their first: one AccessKey that is missing is told once,
-/// with all CDN domains that wait for it. What the cloud answered is each one's own.
+/// with all CDN domains that wait for it. What the cloud answered to each call is each one's own.
 fn alike<'a>(targets: impl Iterator<Item = &'a TargetEnd>) -> Vec<Vec<&'a TargetEnd>> {
     let mut all: Vec<Vec<&TargetEnd>> = Vec::new();
-    let mut places: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+    let mut places: BTreeMap<[&str; 4], usize> = BTreeMap::new();
     for end in targets {
-        let shared =
-            end.error.as_ref().filter(|error| error.request_id.is_none() && end.faults.is_empty());
-        let Some(error) = shared else {
+        let Some(error) = end.error.as_ref().filter(|_| end.faults.is_empty()) else {
             all.push(vec![end]);
             continue;
         };
-        let place = *places.entry((&error.code, &error.message, &error.help)).or_insert(all.len());
+        let id = error.request_id.as_deref().unwrap_or_default();
+        let place =
+            *places.entry([&error.code, &error.message, &error.help, id]).or_insert(all.len());
         match all.get_mut(place) {
             Some(like) => like.push(end),
             None => all.push(vec![end]),
