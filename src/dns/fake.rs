@@ -223,7 +223,7 @@ impl Fake {
         if self.zone.lock().unwrap().only_tcp {
             return Vec::new();
         }
-        let answer = self.answer(question);
+        let answer = self.own_answer(question);
         let zone = self.zone.lock().unwrap();
         let another = zone.another_first.then(|| {
             let mut another = answer.clone();
@@ -239,10 +239,17 @@ impl Fake {
             let (mut stream, _from) = listener.accept().await.unwrap();
             let mut bytes = vec![0; usize::from(stream.read_u16().await.unwrap())];
             stream.read_exact(&mut bytes).await.unwrap();
-            let answer = self.answer(&Message::from_vec(&bytes).unwrap()).to_vec().unwrap();
+            let answer = self.own_answer(&Message::from_vec(&bytes).unwrap()).to_vec().unwrap();
             stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
             stream.write_all(&answer).await.unwrap();
         }
+    }
+
+    /// At port 53 it is the zone's own server.
+    fn own_answer(&self, question: &Message) -> Message {
+        let mut answer = self.answer(question);
+        answer.metadata.authoritative = true;
+        answer
     }
 
     fn answer(&self, question: &Message) -> Message {

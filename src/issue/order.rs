@@ -224,36 +224,16 @@ impl UnderWay {
 
     /// Has the CA look at what stands in the DNS. Challenges that it looks at already are let alone.
     async fn answer(&mut self, kind: &ChallengeType) -> Result<(), Failure> {
-        let mut refused = None;
-        let mut authorizations = self.order.authorizations();
-        while let Some(next) = authorizations.next().await {
-            let mut authorization = match next {
-                Ok(authorization) => authorization,
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
+        let mut answered = answer_all(&mut self.order, kind).await;
+        // Without an answer, the CA may look already, and what it looks for must stand until it has: it is asked how far
+        // it is, and told again.
+        if answered.as_ref().is_err_and(refusal::may_have_effect) {
+            answered = match look_again(&mut self.order).await {
+                Ok(()) => answer_all(&mut self.order, kind).await,
+                Err(error) => Err(error),
             };
-            if authorization.status != AuthorizationStatus::Pending {
-                continue;
-            }
-            let Some(mut challenge) = authorization.challenge(kind.clone()) else {
-                continue;
-            };
-            if challenge.status != ChallengeStatus::Pending {
-                continue;
-            }
-            let mut answered = patient(async || challenge.set_ready().await).await;
-            // The CA may look already, and what it looks for must stand until it has.
-            if answered.as_ref().is_err_and(refusal::may_have_effect) {
-                answered = patient(async || challenge.set_ready().await).await;
-            }
-            if let Err(error) = answered {
-                refused = Some(error);
-                break;
-            }
         }
-        let Some(error) = refused else { return Ok(()) };
+        let Err(error) = answered else { return Ok(()) };
         let failure = self.session.failure("the challenge", error);
         // An order that this made invalid says more than the error, and one that is proved has no more to say.
         let looked = self.refresh().await;
@@ -326,6 +306,31 @@ impl UnderWay {
 /// No key of ours fits the certificate, and none ever will: the order is of no more use.
 fn is_for_another_key(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(cert::Error::KeyMismatch))
+}
+
+async fn answer_all(order: &mut instant_acme::Order, kind: &ChallengeType) -> Result<(), Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(next) = authorizations.next().await {
+        let mut authorization = next?;
+        if authorization.status != AuthorizationStatus::Pending {
+            continue;
+        }
+        let Some(mut challenge) = authorization.challenge(kind.clone()) else { continue };
+        if challenge.status == ChallengeStatus::Pending {
+            patient(async || challenge.set_ready().await).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How far the CA is with each name; else what was heard before is taken for so.
+async fn look_again(order: &mut instant_acme::Order) -> Result<(), Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(next) = authorizations.next().await {
+        let mut authorization = next?;
+        patient(async || authorization.refresh().await.map(|_state| ())).await?;
+    }
+    Ok(())
 }
 
 /// Names that are not proved, and their values: none where the CA offers no dns-01.
