@@ -125,8 +125,11 @@ const CODES: &[(&str, u16, End)] = &[
 /// One run onto a domain for each code.
 fn check_all(action: &str) {
     let names: Vec<String> = (0..CODES.len()).map(|at| format!("c{at}.example.test")).collect();
-    let mut house =
-        House::with(|seed| names.iter().fold(seed, |seed, name| seed.domain(Domain::online(name))));
+    // A busy machine bunches what left apart, and a throttled answer would count as an attempt.
+    let mut house = House::with(|seed| {
+        let seed = seed.rules(|rules| rules.limits.clear());
+        names.iter().fold(seed, |seed, name| seed.domain(Domain::online(name)))
+    });
     let url = house.cloud.url();
     house.config = format!(
         "[aliyun.default]\naccess_key_id = \"AKID\"\naccess_key_secret_file = \"secret\"\ncdn_endpoint = \"{url}\"\ncdn_api = \"{action}\"\n"
