@@ -15,10 +15,13 @@ use crate::house::{Ended, House, KEY_ID, Leaf};
 
 const DEPLOY: &str = "deploy --lineage live/a --domain cdn.example.test";
 
+/// Makes something at a path.
+type Make = fn(&Path);
+
 const DEVICE: &str = "an endless device";
 
 /// What a place may hold in place of a file.
-const NO_FILES: [(&str, fn(&Path)); 5] = [
+const NO_FILES: [(&str, Make); 5] = [
     ("a FIFO", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
     ("a folder", |path| fs::create_dir(path).unwrap()),
     (DEVICE, |path| symlink("/dev/zero", path).unwrap()),
