@@ -56,7 +56,10 @@ pub fn pem(bytes: &[u8]) {
         use secrecy::ExposeSecret as _;
         let key = cert.key().traditional_pem();
         let again = Cert::read(cert.chain_pem().as_bytes(), key.expose_secret().as_bytes());
-        assert!(again.is_ok_and(|again| again.chain_pem() == cert.chain_pem()), "not the same again");
+        assert!(
+            again.is_ok_and(|again| again.chain_pem() == cert.chain_pem()),
+            "not the same again"
+        );
     }
 }
 
