@@ -52,11 +52,6 @@ impl AccountKey {
         Ok(Self { pair, pkcs8: Zeroizing::new(pkcs8.to_vec()) })
     }
 
-    /// Its PKCS#8 DER.
-    pub(super) fn pkcs8(&self) -> Zeroizing<Vec<u8>> {
-        self.pkcs8.clone()
-    }
-
     /// For the store: the account `id` at `directory` with this key.
     pub(super) fn kept(&self, id: &str, directory: &str) -> Zeroizing<String> {
         let key = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.pkcs8.as_slice()));

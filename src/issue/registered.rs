@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use instant_acme::{Account, Error, Key, RevocationReason, RevocationRequest};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use instant_acme::{Error, RevocationReason, RevocationRequest};
+use rustls_pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -141,9 +141,13 @@ impl Issuer {
         let next = on_disk(&self.store, move |store| store.next_account(&directory)).await?;
         let Some(next) = next else { return Ok(()) };
         let directory = ca.directory().to_owned();
-        match counts(ca, &next).await? {
-            true => self.act(move |store| store.adopt_next_account(&directory)).await?,
-            false => self.act(move |store| store.drop_next_account(&directory)).await?,
+        if counts(ca, &next).await? {
+            return Ok(self.act(move |store| store.adopt_next_account(&directory)).await?);
+        }
+        // Where neither counts, the account has ended or is forgotten, and the old key tells that as well.
+        let Some(old) = self.stored_account(ca).await? else { return Ok(()) };
+        if counts(ca, &old).await? {
+            self.act(move |store| store.drop_next_account(&directory)).await?;
         }
         Ok(())
     }
@@ -200,21 +204,18 @@ impl Held {
     }
 }
 
-/// Does the CA know the account by this key? (newAccount with `onlyReturnExisting`, RFC 8555, 7.3.1)
+/// Does the account's key of this file count: does the CA answer at the account's URL (RFC 8555, 7.3)? A look-up by the key
+/// (`onlyReturnExisting`) would not do: some CAs compare how a key is written.
 async fn counts(ca: &Arc<Ca>, json: &SecretString) -> Result<bool, Failure> {
     let kept = kept(ca, json)?;
-    let pkcs8 = kept.key()?.pkcs8();
-    let line = Line::new(ca);
-    let found = patient(async || {
-        let der = PrivatePkcs8KeyDer::from(pkcs8.to_vec());
-        let pair = (Key::from_pkcs8_der(der.clone_key())?, PrivateKeyDer::Pkcs8(der));
-        let builder = Account::builder_with_http(Box::new(line.clone()));
-        builder.from_key(pair, ca.directory().to_owned()).await
-    })
-    .await;
-    match found {
-        Ok((account, _)) => Ok(account.id() == kept.id),
-        Err(error) if refusal::kind_of(&error) == Some("accountDoesNotExist") => Ok(false),
+    let (key, line) = (kept.key()?, Line::new(ca));
+    let signer = Signer { key: &key, account: &kept.id };
+    match line.post(&signer, &kept.id, None).await {
+        Ok(_shown) => Ok(true),
+        Err(Error::Api(problem)) if (400..500).contains(&line.heard().status) => {
+            tracing::debug!(kind = refusal::kind(&problem), "the CA refuses a key of the account");
+            Ok(false)
+        }
         Err(error) => Err(refusal::of_account("to show the account", error, line.heard())),
     }
 }
