@@ -66,6 +66,7 @@ fn everything_said() {
     assert_eq!(config.store.path, Path::new("/etc/certferry/store"));
     assert_eq!(config.store.keep_versions, 0);
     assert_eq!(config.trust, Trust::File(PathBuf::from("/etc/certferry/roots.pem")));
+    assert_eq!(config.timeout, Some(Duration::from_secs(20)));
     let account = &config.aliyun["second"];
     assert_eq!(account.keys.as_ref().unwrap().access_key_id, "LTAI");
     assert_eq!(account.keys.as_ref().unwrap().access_key_secret_file, Path::new("secret"));
