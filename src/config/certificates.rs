@@ -7,9 +7,6 @@ use super::said::{Section, Value};
 use super::sections::must_exist;
 use super::{CdnDomain, Certificate, Challenge, Config, Deploy, KeyType, acme, dns_name, edge};
 
-/// Let's Encrypt and most others take no more names in one certificate.
-const MOST_NAMES: usize = 100;
-
 /// A CertName is at most 63 characters long (Certificate Management Service, newest document).
 const LONGEST_CERT_NAME: usize = 63;
 
@@ -74,7 +71,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     let deploy = parts.iter().map(|part| deploy(part, meant, &owner, owners)).collect();
     let name = name?;
     own_name(section, &name, owners);
-    Some(Certificate {
+    let certificate = Certificate {
         name,
         domains,
         dns,
@@ -86,7 +83,9 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         source,
         deploy,
         line,
-    })
+    };
+    acme::judge_names(section, &certificate, meant);
+    Some(certificate)
 }
 
 /// The folder, without what makes two ways to write one.
@@ -122,10 +121,6 @@ fn domains(section: &Section<'_>) -> Vec<String> {
                 "write a name as in a browser's address line, `*.` before it for a wildcard",
             ),
         }
-    }
-    if names.len() > MOST_NAMES {
-        let help = "share them out among several `[[certificate]]`";
-        value.wrong(format!("has {} names; a CA takes {MOST_NAMES}", names.len()), help);
     }
     names
 }

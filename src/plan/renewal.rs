@@ -39,7 +39,9 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
         let at = by_life(seen, leaf);
         let reason = match at > renew_at(leaf) {
             false => "a third of its life is left then, or half of a short one",
-            true => "most of its life was over when it was issued; two thirds of the rest are left then",
+            true => {
+                "most of its life was over when it was issued; two thirds of the rest are left then"
+            }
         };
         let reason = reason.to_owned();
         return Some(Renewal { at, reason, asked_for: false, explanation: None });
