@@ -31,6 +31,7 @@ mod policy;
 mod rollback;
 mod rows;
 mod secrets;
+mod slow_dns;
 mod terminal;
 mod two_apis;
 mod two_runs;
