@@ -23,6 +23,7 @@ mod hunt;
 mod interplay;
 mod issuing;
 mod keeping_step;
+mod keeps_anything;
 mod kinds;
 mod names;
 mod older;
