@@ -41,6 +41,20 @@ pub async fn read_pair(chain: &Path, key: &Path, caller_uid: u32) -> anyhow::Res
     patiently(|| look(|| parts.clone(), caller_uid)).await
 }
 
+/// The same at one glance, for whoever only looks: what a client is changing just now is told as it is.
+///
+/// # Errors
+/// As [`read_source`].
+pub fn glance(path: &Path, key: Option<&Path>, caller_uid: u32) -> anyhow::Result<Cert> {
+    let parts = || match key {
+        Some(key) => Parts { chain: vec![path.to_owned()], key: key.to_owned() },
+        None => parts_of(path),
+    };
+    look(parts, caller_uid).map_err(|trouble| match trouble {
+        Trouble::Unsteady(error) | Trouble::Lasting(error) => error,
+    })
+}
+
 /// The files that make a Cert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Parts {
