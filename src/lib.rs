@@ -51,6 +51,7 @@ pub mod run;
 pub mod cli;
 pub mod policy;
 pub mod doctor;
+pub mod init;
 // what fuzzers call
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
