@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use self::caddy::Caddy;
 pub(crate) use self::certbot::Certbot;
 pub(crate) use self::dehydrated::Dehydrated;
 pub(crate) use self::lego::Lego;

@@ -4,7 +4,7 @@
 //! A program that is missing is skipped with a visible line; with `CERTFERRY_PEERS=require` it is a failure. What
 //! cargo does not build comes from `PATH`, or from `CERTFERRY_PEERS_HOME` (default `target/peers`), as `.ci/run` fills
 //! it: `bin/` the newest Pebble, lego v5 and the newest Caddy, `certbot/` PyPI's certbot, `a2c/` acme2certifier, `venv/`
-//! Alibaba Cloud's SDK for Python, `node/` that for Node.js.
+//! Alibaba Cloud's SDK for Python, `node/` that for Node.js, `debian/` a package that is not to be installed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +22,7 @@ mod certbot;
 mod client;
 mod clients;
 mod crowd;
+mod files;
 mod hooks;
 mod knot;
 mod names;

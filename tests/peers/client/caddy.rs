@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{APEX, Client, EMAIL, Left, Spot};
-use crate::program::{Program, Ran, home, need, script, wait_until};
+use crate::program::{Program, Ran, find, home, need, script, wait_until};
 
 /// Caddy asks for a certificate as soon as it runs; the CA answers at once.
 const OBTAINED: Duration = Duration::from_secs(60);
 
 pub(crate) struct Caddy {
     program: PathBuf,
-    /// The Caddyfile's line for the event.
-    event: String,
+    /// The Caddyfile's line for the event; none: this Caddy can run nothing at an event.
+    event: Option<String>,
 }
 
 impl Caddy {
@@ -21,20 +21,28 @@ impl Caddy {
         let program = home().join("bin/caddy");
         let found = program.is_file().then_some(program);
         let program = need(found, "newest caddy", "see .ci/run, which builds it by Go")?;
-        Some(Self { program, event: event.to_owned() })
+        Some(Self { program, event: Some(event.to_owned()) })
     }
 
-    /// Lets it run until its hook has ended; the Ran is the hook's.
+    /// Debian's Caddy has no plugin that runs a command at an event.
+    pub(crate) fn of_debian() -> Option<Self> {
+        let unpacked = home().join("debian/usr/bin/caddy");
+        let found = find("caddy").or_else(|| unpacked.is_file().then_some(unpacked));
+        Some(Self { program: need(found, "caddy", "apt-get install caddy")?, event: None })
+    }
+
+    /// Lets it run until its hook has ended, or until it has obtained; the Ran is the hook's.
     fn serve(&self, spot: &Spot, more: &str) -> Ran {
         let [http, tls] = spot.ports.expect("a CA that looks at ports");
+        let events = |line: &String| format!("\tevents {{\n\t\t{line}\n\t}}\n");
+        let events = self.event.as_ref().map(events).unwrap_or_default();
         let caddyfile = format!(
             "{{\n\tadmin off\n\tstorage file_system {}\n\thttp_port {http}\n\thttps_port {tls}\n\
              \tdefault_bind 127.0.0.1\n\tacme_ca {}\n\tacme_ca_root {}\n\temail {EMAIL}\n{more}\
-             \tevents {{\n\t\t{}\n\t}}\n}}\n{APEX} {{\n\trespond ok\n}}\n",
+             {events}}}\n{APEX} {{\n\trespond ok\n}}\n",
             spot.at("caddy").display(),
             spot.directory,
             spot.tls_root.display(),
-            self.event,
         );
         fs::write(spot.at("Caddyfile"), caddyfile).unwrap();
         let ended = spot.at("ended");
@@ -43,10 +51,14 @@ impl Caddy {
         command.args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]);
         command.env("PATH", noted(spot));
         let caddy = Program::start(command, &spot.folder, "caddy");
-        let has_ended = wait_until(OBTAINED, || ended.exists());
+        let is_done = || match self.event {
+            Some(_) => ended.exists(),
+            None => caddy.said().contains("certificate obtained successfully"),
+        };
+        let is_done = wait_until(OBTAINED, is_done);
         let stdout = caddy.said();
-        assert!(has_ended, "no hook ended: {stdout}");
-        let code = fs::read_to_string(ended).unwrap().trim().parse().unwrap();
+        assert!(is_done, "not obtained, or no hook ended: {stdout}");
+        let code = fs::read_to_string(ended).map_or(0, |code| code.trim().parse().unwrap());
         Ran { code: Some(code), stdout, stderr: String::new() }
     }
 }
@@ -71,7 +83,12 @@ impl Client for Caddy {
     }
 
     fn again(&self, spot: &Spot) -> Ran {
-        self.serve(spot, "\trenewal_window_ratio 0.999999\n")
+        if self.event.is_some() {
+            return self.serve(spot, "\trenewal_window_ratio 0.999999999\n");
+        }
+        // The older one cannot be told to renew early: what it does not find, it obtains.
+        fs::remove_dir_all(self.left(spot).chain.parent().unwrap()).unwrap();
+        self.serve(spot, "")
     }
 
     fn left(&self, spot: &Spot) -> Left {
