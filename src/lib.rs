@@ -51,6 +51,9 @@ pub mod run;
 pub mod cli;
 pub mod policy;
 pub mod doctor;
+// what tests call
+#[cfg(test)]
+mod testing;
 // what fuzzers call
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
