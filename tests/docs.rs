@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use certferry::cli::Cli;
 use certferry::config::{Config, kinds};
@@ -133,7 +134,7 @@ impl Block {
     /// Is it a configuration, or a part of one?
     fn is_config(&self) -> bool {
         let opens = |line: &str| {
-            ["[acme", "[aliyun", "[dns", "[[certificate", "[store", "[trust"]
+            ["[acme", "[aliyun", "[dns", "[[certificate", "[http", "[store", "[trust"]
                 .iter()
                 .any(|open| line.starts_with(open))
         };
@@ -185,6 +186,50 @@ fn configurations_are_right() {
     }
     assert!(count > 10, "{count} examples were found");
     assert_none("an example of a configuration is wrong", &broken);
+}
+
+/// The first screen shows what its first command prints, but for what each run has of its own.
+#[test]
+fn the_story_is_what_the_sandbox_tells() {
+    let told = story();
+    let told: Vec<String> = told.lines().map(constant).collect();
+    for page in ["README.md", "README.zh-CN.md"] {
+        let blocks = self::page(Path::new(page)).blocks();
+        let block =
+            blocks.iter().find(|block| block.text.starts_with("$ certferry renew")).unwrap();
+        let mut from = 0;
+        for line in block.text.lines().map(constant).filter(|line| !line.is_empty()) {
+            let at = told[from..].iter().position(|other| *other == line);
+            from += at.unwrap_or_else(|| panic!("{page}: not told, or not there: {line}")) + 1;
+        }
+    }
+}
+
+/// What `cargo run --example sandbox` prints. `cargo test` has built it, if not asked for one test alone.
+fn story() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_certferry")).with_file_name("examples/sandbox");
+    if !program.exists() {
+        let build = ["build", "--quiet", "--offline", "--example", "sandbox"];
+        assert!(Command::new(env!("CARGO")).args(build).status().unwrap().success());
+    }
+    let output = Command::new(program).env("LC_ALL", "C.UTF-8").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// A line without ports, times and fingerprints, its rim, and what is left out of it.
+fn constant(line: &str) -> String {
+    let line = line.trim().trim_start_matches("| ").trim();
+    let line = line.split("   ...").next().unwrap().trim_end();
+    let own = |word: &str| {
+        let bare = word.trim_end_matches([',', ';']);
+        let is_print = bare.len() == 16 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_time = bare.len() >= 5 && bare.starts_with(|c: char| c.is_ascii_digit());
+        is_print || is_time || word.contains("127.0.0.1:")
+    };
+    let words = line.split(' ').map(|word| if own(word) { "#" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
