@@ -34,7 +34,7 @@ use anyhow::bail;
 pub use claims::Claims;
 pub use locks::{Lock, LockError, Wait};
 pub use room::{Room, room};
-pub use source::{read_pair, read_source};
+pub use source::read_source;
 
 /// The store. Cheap to clone; may be moved to a blocking thread, where its calls belong (they wait for the disk).
 #[derive(Clone, Debug)]

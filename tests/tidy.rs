@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("persist", &[]),
     ("policy", &["config"]),
     ("doctor", &["caa", "cert", "plan", "report", "told"]),
-    ("hook", &[]),
+    ("hook", &["config"]),
     ("cli", &[]),
     ("ground", &[]),
     ("told", &[]),
