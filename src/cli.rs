@@ -39,6 +39,10 @@ What hooks have asked for is in it. Nobody is asked: which domain at Alibaba Clo
 name's record is not known, so without --zone each that may is listed (a.b.example.com,
 b.example.com, example.com). Where _acme-challenge is a CNAME, name the zone it leads to.";
 
+const AFTER_KEEPS_ANYTHING: &str = "\
+For the condition of certferry.service and for cron: a machine on which nothing is configured yet is
+passed over. A configuration that is wrong is not: `renew` runs and says what is wrong.";
+
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
@@ -103,6 +107,9 @@ pub enum Command {
     Revoke(Revoke),
     /// The account at the CA: show it, change its contact or key, end it
     Account(Account),
+    /// Is there anything to keep in step? By exit status: 0 yes, or it cannot be told; 1 no
+    #[command(hide = true, after_help = AFTER_KEEPS_ANYTHING)]
+    KeepsAnything,
 }
 
 /// `renew`.
@@ -327,7 +334,7 @@ impl Command {
             Self::Account(flags) => flags.json,
             Self::Doctor(flags) => flags.json,
             // A policy is a document by itself, and what it is refused for is none.
-            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) => false,
+            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) | Self::KeepsAnything => false,
         }
     }
 }

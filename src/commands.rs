@@ -19,6 +19,7 @@ mod discovery;
 mod doctor;
 mod forget;
 mod hook;
+mod keeps_anything;
 mod no_target;
 mod pinned;
 mod plan;
@@ -78,6 +79,7 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
         Command::Revoke(flags) => revoke::run(flags, &global, ground).await,
         Command::Account(flags) => account::run(flags, &global, ground).await,
+        Command::KeepsAnything => Ok(keeps_anything::run(&global, &ground)),
     };
     ended.unwrap_or_else(|refusal| Ended::refused(refusal, Form::from(command.json())))
 }

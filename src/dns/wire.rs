@@ -12,6 +12,7 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Why there is no answer.
@@ -52,7 +53,7 @@ impl From<std::io::Error> for Silence {
     }
 }
 
-/// Asks one server one question.
+/// Asks one server one question. Of all questions of this process, so many are under way at once.
 pub(crate) async fn ask(
     server: SocketAddr,
     name: &Name,
@@ -61,6 +62,7 @@ pub(crate) async fn ask(
 ) -> Result<Message, Silence> {
     let question = question(name, kind, recursion);
     let bytes = encode(&question)?;
+    let _turn = ASKING.acquire().await;
     let silence = match once_by_udp(server, &question, &bytes).await {
         Ok(answer) if !answer.metadata.truncation => return Ok(answer),
         Ok(_cut_short) => return decode(&by_tcp(server, &bytes).await?),
@@ -152,6 +154,9 @@ fn any_port(server: SocketAddr) -> SocketAddr {
     }
     SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
 }
+
+/// A question has two sockets at most; a process has 1024 descriptors by default, and an order may ask for a hundred names.
+static ASKING: Semaphore = Semaphore::const_new(128);
 
 /// Ten times the slowest round trip on earth.
 const UDP_TIMEOUT: Duration = Duration::from_secs(3);
