@@ -52,6 +52,9 @@ pub mod cli;
 pub mod policy;
 pub mod doctor;
 pub mod init;
+// what tests call
+#[cfg(test)]
+mod testing;
 // what fuzzers call
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
