@@ -36,7 +36,7 @@ pub use claims::Claims;
 pub use locks::{Lock, LockError, Wait};
 pub use room::{Room, room};
 pub use settings::{remove_secret, write_config, write_secret};
-pub use source::{glance, read_pair, read_source};
+pub use source::{glance, read_source};
 
 /// The store. Cheap to clone; may be moved to a blocking thread, where its calls belong (they wait for the disk).
 #[derive(Clone, Debug)]

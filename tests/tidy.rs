@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("policy", &["config"]),
     ("doctor", &["caa", "cert", "plan", "report", "told"]),
     ("init", &["cert", "config", "plan", "report", "told"]),
-    ("hook", &[]),
+    ("hook", &["config"]),
     ("cli", &[]),
     ("ground", &[]),
     ("told", &[]),

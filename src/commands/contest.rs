@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::claims::name_of;
 use crate::cert::Fingerprint;
 use crate::check::check;
-use crate::config::Target;
+use crate::config::{Certificate, Target};
 use crate::journal::{Claim, LineageMemory};
 use crate::look;
 use crate::plan::claim_memory;
@@ -36,10 +36,7 @@ impl Lost {
     pub(super) fn told(&self) -> String {
         format!(
             "{}: the certificate in {} cannot go there, another claim's goes on: {}\nhelp: mend it, or `certferry forget '{}'`",
-            self.target.domain.written,
-            self.claim.source.display(),
-            self.why,
-            self.name
+            self.target.domain.written, self.claim.source, self.why, self.name
         )
     }
 }
@@ -118,10 +115,12 @@ fn has_delivered(run: &Run, claim: &Claim, target: &Target) -> bool {
 
 /// What is remembered of this claim's lineage.
 fn memory(run: &Run, claim: &Claim) -> LineageMemory {
-    let of_config =
-        run.config.certificates.iter().find(|one| one.source.as_ref() == Some(&claim.source));
+    let is_its = |one: &&Certificate| {
+        one.source.as_ref().is_some_and(|source| source.path == claim.source.path)
+    };
+    let of_config = run.config.certificates.iter().find(is_its);
     let name = of_config
-        .map_or_else(|| claim_memory(&claim.client, &claim.source), |one| one.name.clone());
+        .map_or_else(|| claim_memory(&claim.client, &claim.source.path), |one| one.name.clone());
     run.store.as_ref().and_then(|store| store.lineage(&name).ok()).unwrap_or_default()
 }
 
@@ -142,6 +141,6 @@ async fn why_not(run: &Run, claim: &Claim, target: &Target, rivals: &[&Claim]) -
     let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
     faults.first().map(ToString::to_string).or_else(|| {
         let newer = overtaken_by(run, cert.leaf().fingerprint, rivals)?;
-        Some(format!("its certificate is older than the newest of {}", newer.source.display()))
+        Some(format!("its certificate is older than the newest of {}", newer.source))
     })
 }

@@ -26,7 +26,7 @@ fn found(client: &'static str, path: &str, names: &str, ends: &str) -> Found {
     Found {
         client,
         name: path.file_name().unwrap().to_str().unwrap().to_owned(),
-        source: Source { path: path.to_owned(), key: None },
+        source: Source::folder(path),
         held: Ok(Held { leaf, key: KeyKind::EcdsaP256 }),
         is_renewed: true,
     }
@@ -110,6 +110,9 @@ fn a_cdn_domain_goes_to_the_one_that_covers_it_best() {
     let twice = vec![exact(), found("lego", "/lego/exact.test", "www.a.test", SUMMER)];
     let expect = ["New exact.test cdn.a.test", "New exact.test-lego www.a.test"];
     check("names are unique", twice, "", all, &expect);
+    let files = Source::files("/lego/_.a.test.crt".into(), "/lego/_.a.test.key".into());
+    let apart = Found { source: files, ..found("lego", "/lego/_.a.test", "*.a.test", SUMMER) };
+    check("a chain and its key", vec![apart], "", all, &["New a.test cdn.a.test www.a.test"]);
     let odd = vec![found("acme.sh", "/acme/*.a.test", "*.a.test", SUMMER)];
     check("no star in a name", odd, "", all, &["New a.test cdn.a.test www.a.test"]);
 }
@@ -137,7 +140,7 @@ fn an_entry_says_what_it_does_and_what_it_leaves() {
     let hostile = found("certbot", "/x/a\"\nb", "a.test\u{2028}[acme]", SUMMER);
     let text = entry_of(Found { is_renewed: false, ..hostile }, None, false);
     let read = config(&text);
-    assert_eq!(read.certificates[0].source.as_deref(), Some(Path::new("/x/a\"\nb")), "{text}");
+    assert_eq!(read.certificates[0].source, Some(Source::folder("/x/a\"\nb")), "{text}");
     assert!(text.contains("# certbot does not renew it any more"), "{text}");
 }
 

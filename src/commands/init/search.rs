@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::ground::Env;
-use crate::init::{Caught, Found, Held, LAYOUTS, Layout, Source};
+use crate::init::{Caught, Found, Held, LAYOUTS, Layout};
 use crate::{look, store, told};
 
 /// A client's folder that is to be looked through.
@@ -68,8 +68,8 @@ fn below(path: &Path, caught: &Caught, part: &str) -> Vec<(PathBuf, Caught)> {
 }
 
 fn look_at(home: &Home, chain: &Path, caught: &Caught) -> Found {
-    let (path, key) = home.layout.found(&home.path, chain, caught);
-    let read = store::glance(&path, key.as_deref(), look::caller());
+    let source = home.layout.source(&home.path, chain, caught);
+    let read = store::glance(&source, look::caller());
     let held = match read {
         Ok(cert) => Ok(Held { leaf: cert.leaf().clone(), key: cert.key().kind().clone() }),
         Err(error) => Err(told::text(&error)),
@@ -78,7 +78,7 @@ fn look_at(home: &Home, chain: &Path, caught: &Caught) -> Found {
     Found {
         client: home.layout.client,
         name: caught.name.clone(),
-        source: Source { path, key },
+        source,
         held,
         is_renewed: renews_by.is_none_or(|file| file.exists()),
     }
