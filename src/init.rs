@@ -161,20 +161,14 @@ fn state(found: &Found, now: Timestamp) -> State {
 
 /// A name that can be a folder's in the store, and that no other lineage has.
 fn free_name(found: &Found, names: &BTreeSet<String>) -> String {
-    let of_leaf = found.held.as_ref().ok().and_then(|held| held.leaf.names.first());
-    let name = found.name.trim_start_matches(['*', '_', '.', '-']);
-    let plain: String =
-        name.chars()
-            .map(|letter| {
-                if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' }
-            })
-            .take(LONGEST_NAME)
-            .collect();
-    let name = match (plain.is_empty(), of_leaf) {
-        (false, _) => plain,
-        (true, Some(name)) => name.trim_start_matches("*.").to_owned(),
-        (true, None) => found.client.to_ascii_lowercase(),
+    let name = found.source.name().unwrap_or(&found.name);
+    let plain = |letter: char| {
+        let is_plain = letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        if is_plain { letter } else { '-' }
     };
+    let name: String = name.chars().map(plain).take(LONGEST_NAME).collect();
+    let name = name.trim_start_matches(['.', '_', '-']);
+    let name = if name.is_empty() { "adopted".to_owned() } else { name.to_owned() };
     let with_client = format!("{name}-{}", found.client.to_ascii_lowercase());
     let numbered = (2..).map(|number| format!("{with_client}-{number}"));
     let mut candidates = [name, with_client.clone()].into_iter().chain(numbered);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::Source;
+
 /// How a client keeps a certificate below its folder. `{}` is the certificate's name there, `*` anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -114,12 +116,12 @@ impl Layout {
         self.chain.split('/')
     }
 
-    /// Where a chain and its key are; the key is none's where the folder holds both.
+    /// Where a chain and its key are.
     #[must_use]
-    pub fn found(&self, home: &Path, chain: &Path, caught: &Caught) -> (PathBuf, Option<PathBuf>) {
+    pub fn source(&self, home: &Path, chain: &Path, caught: &Caught) -> Source {
         match self.key {
-            Some(key) => (chain.to_owned(), Some(home.join(caught.fill(key)))),
-            None => (chain.parent().unwrap_or(home).to_owned(), None),
+            Some(key) => Source::files(chain.to_owned(), home.join(caught.fill(key))),
+            None => Source::folder(chain.parent().unwrap_or(home)),
         }
     }
 
@@ -174,8 +176,8 @@ mod tests {
                 let mut both = parts.iter().zip(names);
                 let caught =
                     both.try_fold(Caught::default(), |caught, (part, name)| caught.by(part, name))?;
-                let (source, key) = layout.found(Path::new(""), Path::new(chain), &caught);
-                let key = key.unwrap_or(source).display().to_string();
+                let source = layout.source(Path::new(""), Path::new(chain), &caught);
+                let key = source.key.unwrap_or(source.path).display().to_string();
                 layout.has(&caught).then(|| (caught.name, key))
             })
             .collect();

@@ -110,6 +110,9 @@ fn a_cdn_domain_goes_to_the_one_that_covers_it_best() {
     let twice = vec![exact(), found("lego", "/lego/exact.test", "www.a.test", SUMMER)];
     let expect = ["New exact.test cdn.a.test", "New exact.test-lego www.a.test"];
     check("names are unique", twice, "", all, &expect);
+    let files = Source::files("/lego/_.a.test.crt".into(), "/lego/_.a.test.key".into());
+    let apart = Found { source: files, ..found("lego", "/lego/_.a.test", "*.a.test", SUMMER) };
+    check("a chain and its key", vec![apart], "", all, &["New a.test cdn.a.test www.a.test"]);
     let odd = vec![found("acme.sh", "/acme/*.a.test", "*.a.test", SUMMER)];
     check("no star in a name", odd, "", all, &["New a.test cdn.a.test www.a.test"]);
 }

@@ -176,8 +176,7 @@ pub fn entry(one: &Adoption, discover: bool) -> String {
     lines.extend(one.remark().map(|remark| format!("# {remark}.")));
     lines.push("[[certificate]]".to_owned());
     let source = &one.found.source;
-    let of_folder = source.path.file_name().and_then(|name| name.to_str());
-    if source.key.is_some() || of_folder != Some(&one.lineage) {
+    if source.name() != Some(&one.lineage) {
         lines.push(format!("name = {}", quoted(&one.lineage)));
     }
     lines.push(format!("source = {}", quoted(&source.path.to_string_lossy())));

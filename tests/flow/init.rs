@@ -75,6 +75,55 @@ fn what_certbot_has_is_adopted_once_and_served() {
     assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(served));
 }
 
+/// A client's folder made by hand: where its chain and key are, and further files. Adopted, it is served.
+fn check_client(flag: &str, chain_at: &str, key_at: &str, more: &[&str], source: &str) {
+    let mut house = House::new();
+    let (chain, key) = house.make(&Leaf::new());
+    house.write(&format!("theirs/{chain_at}"), &chain);
+    house.write_secret(&format!("theirs/{key_at}"), &key, 0o600);
+    more.iter().for_each(|file| house.write(&format!("theirs/{file}"), &chain));
+    let written = adopt(&mut house, &format!("init --from-{flag}=theirs --write"));
+    check(flag, &written, 0, &["1 certificate added to", "!does not renew it any more"]);
+    let folder = house.folder.path().join("theirs").display().to_string();
+    let text = house.read("config.toml").replace(&folder, "");
+    assert!(text.contains(source), "{flag}: {text}");
+    check(flag, &house.run("renew"), 0, &["2 deployed"]);
+    let served = house.cloud.served_fingerprint("cdn.example.test");
+    assert_eq!(served, Some(fingerprint(&chain)), "{flag}");
+    let again = adopt(&mut house, &format!("init --from-{flag}=theirs --write"));
+    check(flag, &again, 0, &["nothing to add"]);
+}
+
+#[test]
+fn what_the_others_have_is_adopted_and_served() {
+    let apart = |name: &str, chain: &str, key: &str| {
+        format!("[[certificate]]\n{name}source = \"/{chain}\"\nsource_key = \"/{key}\"\n")
+    };
+    let (chain, key) = ("cdn.example.test/fullchain.cer", "cdn.example.test/cdn.example.test.key");
+    let more = ["cdn.example.test/cdn.example.test.conf", "cdn.example.test/cdn.example.test.cer"];
+    check_client("acme-sh", chain, key, &more, &apart("", chain, key));
+    let (chain, key) =
+        ("*.example.test_ecc/fullchain.cer", "*.example.test_ecc/*.example.test.key");
+    let more = ["*.example.test_ecc/*.example.test.conf", "ca/acme-v02/account.key"];
+    check_client("acme-sh", chain, key, &more, &apart("", chain, key));
+    let (chain, key) = ("certificates/_.example.test.crt", "certificates/_.example.test.key");
+    let more = ["certificates/_.example.test.json", "certificates/_.example.test.issuer.crt"];
+    check_client("lego", chain, key, &more, &apart("", chain, key));
+    let (chain, key) = ("cdn.example.test/cert.pem", "private/cdn.example.test/key.pem");
+    check_client("uacme", chain, key, &["private/key.pem"], &apart("", chain, key));
+    let at = "certificates/acme-v02.api.letsencrypt.org-directory/wildcard_.example.test/wildcard_.example.test";
+    let (chain, key) = (format!("{at}.crt"), format!("{at}.key"));
+    let more = format!("{at}.json");
+    check_client("caddy", &chain, &key, &[&more], &apart("", &chain, &key));
+    let folder = "source = \"/certs/cdn.example.test\"\n[[certificate.deploy]]";
+    let (chain, key) =
+        ("certs/cdn.example.test/fullchain.pem", "certs/cdn.example.test/privkey.pem");
+    check_client("dehydrated", chain, key, &["certs/cdn.example.test/cert.csr"], folder);
+    let folder = "source = \"/live/cdn.example.test\"\n[[certificate.deploy]]";
+    let (chain, key) = ("live/cdn.example.test/fullchain", "live/cdn.example.test/privkey");
+    check_client("acmetool", chain, key, &["live/cdn.example.test/cert"], folder);
+}
+
 #[test]
 fn what_is_in_the_way_of_adopting() {
     let with = |change: &dyn Fn(&House)| {

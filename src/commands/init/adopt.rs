@@ -37,7 +37,11 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         store::write_config(&file, before.as_deref(), &text)?;
     }
     let all = Told { adoptions: &adoptions, entries: &entries, homes: &homes, file: &file };
-    let code = u8::from(adoptions.iter().any(Adoption::is_unfit));
+    let code = match (adoptions.iter().any(Adoption::is_unfit), is_written) {
+        (true, _) => 1,
+        (false, true) if global.detailed_exit_code => 3,
+        (false, _) => 0,
+    };
     let written = is_written.then(|| file.display().to_string());
     if flags.json {
         let stdout = Document::new(&adoptions, entries.join("\n"), written).json();

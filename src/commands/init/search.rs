@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Source;
 use crate::ground::Env;
 use crate::init::{Caught, Found, Held, LAYOUTS, Layout};
 use crate::{look, store, told};
@@ -69,11 +68,7 @@ fn below(path: &Path, caught: &Caught, part: &str) -> Vec<(PathBuf, Caught)> {
 }
 
 fn look_at(home: &Home, chain: &Path, caught: &Caught) -> Found {
-    let (path, key) = home.layout.found(&home.path, chain, caught);
-    let source = match key {
-        Some(key) => Source::files(path, key),
-        None => Source::folder(path),
-    };
+    let source = home.layout.source(&home.path, chain, caught);
     let read = store::glance(&source, look::caller());
     let held = match read {
         Ok(cert) => Ok(Held { leaf: cert.leaf().clone(), key: cert.key().kind().clone() }),
