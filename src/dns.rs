@@ -133,7 +133,7 @@ impl Accesses {
             configs: config.dns.clone(),
             accounts,
             base: config.file.as_deref().and_then(Path::parent).map(ToOwned::to_owned),
-            http: Http::new(),
+            http: Http::new().at_most(config.timeout),
             ground: ground.clone(),
         }
     }

@@ -163,10 +163,7 @@ impl Issuer {
     async fn share_account(&self) -> Result<Lock, Failure> {
         let wait = Wait { until: None, stop: &self.ground.stop, say: &self.ground.say };
         let share = self.store.share_account(&self.acme.directory, wait).await;
-        share.map_err(|error| match error {
-            LockError::Stopped => Failure::stopped(),
-            LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
-        })
+        share.map_err(not_locked)
     }
 
     /// Another run may have heard it since the plan was made.
@@ -314,6 +311,13 @@ impl Standing {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::free(error)
+    }
+}
+
+fn not_locked(error: LockError) -> Failure {
+    match error {
+        LockError::Stopped => Failure::stopped(),
+        LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
     }
 }
 

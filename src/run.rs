@@ -106,6 +106,7 @@ impl Run {
     pub fn trusting_all(config: Config, store: Option<Store>, ground: Ground) -> Self {
         let pace_folders = cloud::pace_folders(&ground.env, store.as_ref(), look::caller());
         Self {
+            http: Http::new().at_most(config.timeout),
             config,
             store,
             roots: Roots::Any,
@@ -114,7 +115,6 @@ impl Run {
             tick: None,
             warnings: RefCell::default(),
             pace_folders,
-            http: Http::new(),
             acme_https: RefCell::default(),
             askers: RefCell::default(),
             accounts: RefCell::default(),

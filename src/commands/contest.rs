@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::claims::name_of;
 use crate::cert::{Cert, Fingerprint};
 use crate::check::check;
-use crate::config::Target;
+use crate::config::{Certificate, Target};
 use crate::journal::{Claim, LineageMemory};
 use crate::look;
 use crate::plan::claim_memory;
@@ -38,10 +38,7 @@ impl Lost {
     pub(super) fn told(&self) -> String {
         format!(
             "{}: the certificate in {} cannot go there, another claim's goes on: {}\nhelp: mend it, or `certferry forget '{}'`",
-            self.target.domain.written,
-            self.claim.source.display(),
-            self.why,
-            self.name
+            self.target.domain.written, self.claim.source, self.why, self.name
         )
     }
 }
@@ -140,10 +137,12 @@ fn has_delivered(run: &Run, claim: &Claim, target: &Target) -> bool {
 
 /// What is remembered of this claim's lineage.
 fn memory(run: &Run, claim: &Claim) -> LineageMemory {
-    let of_config =
-        run.config.certificates.iter().find(|one| one.source.as_ref() == Some(&claim.source));
+    let is_its = |one: &&Certificate| {
+        one.source.as_ref().is_some_and(|source| source.path == claim.source.path)
+    };
+    let of_config = run.config.certificates.iter().find(is_its);
     let name = of_config
-        .map_or_else(|| claim_memory(&claim.client, &claim.source), |one| one.name.clone());
+        .map_or_else(|| claim_memory(&claim.client, &claim.source.path), |one| one.name.clone());
     run.store.as_ref().and_then(|store| store.lineage(&name).ok()).unwrap_or_default()
 }
 
@@ -163,6 +162,6 @@ fn why_not(run: &Run, cert: Option<&Cert>, target: &Target, rivals: &[&Claim]) -
     let faults = check(cert, &target.domain, &run.roots, run.ground.clock.now());
     faults.first().map(ToString::to_string).or_else(|| {
         let newer = overtaken_by(run, cert.leaf().fingerprint, rivals)?;
-        Some(format!("its certificate is older than the newest of {}", newer.source.display()))
+        Some(format!("its certificate is older than the newest of {}", newer.source))
     })
 }

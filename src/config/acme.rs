@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::said::{Place, Section, Value, did_you_mean};
 use super::sections::{keep_out_secret, url, well_named};
-use super::{Acme, Certificate, Challenge, Config, Eab};
+use super::{Acme, Certificate, Challenge, Config, Eab, certificates};
 
 /// The name of the CA of `[acme]`.
 const DEFAULT: &str = "default";
@@ -185,7 +185,7 @@ pub(super) fn judge_names(section: &Section<'_>, certificate: &Certificate, mean
 /// Who has something issued must have agreed to the terms of each CA that may issue it.
 pub(super) fn terms(file: &Section<'_>, meant: &Config, certificates: &[Section<'_>]) {
     let mut judged: Vec<&str> = Vec::new();
-    for issued in certificates.iter().filter(|section| !section.has("source")) {
+    for issued in certificates.iter().filter(|section| !certificates::is_source(section)) {
         let name = issued.text("acme").unwrap_or(DEFAULT);
         let Some(first) = meant.named_ca(name) else { continue };
         let second = first.fallback.as_ref().and_then(|name| meant.named_ca(name));

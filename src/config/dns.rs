@@ -18,6 +18,9 @@ const LONGEST_PROPAGATION: Duration = Duration::from_secs(24 * 3600);
 /// Some CAs give an order no more than an hour.
 const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
 
+/// Of `[http] timeout`: no call of ours is given more in any case.
+const LONGEST_CALL: Duration = Duration::from_secs(60);
+
 /// The lowest that all but a few providers take (NameSilo: an hour).
 const USUAL_TTL: u32 = 600;
 
@@ -276,12 +279,13 @@ fn server(value: &Value<'_>, text: &str) -> Option<SocketAddr> {
     address.ok()
 }
 
-/// `propagation_timeout`, which cannot be nothing, or `settle`, which can.
-fn time(section: &Section<'_>, key: &str) -> Option<Duration> {
+/// `propagation_timeout` or `timeout`, which cannot be nothing, or `settle`, which can.
+pub(super) fn time(section: &Section<'_>, key: &str) -> Option<Duration> {
     let value = section.value(key)?;
     let text = value.text()?;
     let (least, longest, range) = match key {
         "settle" => (Duration::ZERO, LONGEST_SETTLE, "write a time, at most `1h`"),
+        "timeout" => (Duration::from_secs(1), LONGEST_CALL, "write a time from `1s` to `1m`"),
         _ => (Duration::from_secs(1), LONGEST_PROPAGATION, "write a time above 0, at most `24h`"),
     };
     match duration(text) {

@@ -114,6 +114,11 @@ impl Listing {
         listing
     }
 
+    /// All that a certificate can be for, as the cloud lists them.
+    pub fn all(&self) -> impl Iterator<Item = &Listed> {
+        self.domains.iter()
+    }
+
     /// The CDN domains that these names cover, in the order of their names, and how. A certificate's names may be
     /// written in either form of IDN and in any case.
     #[must_use]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::{Name, RecordType};
 
-use super::clients::mounts;
+use super::client::mounts;
 use super::knot::{Knot, Role, SECRET, Zone};
 use super::names::{Names, ask, txt};
 use super::pebble::{Flavour, Tricks, over_both};

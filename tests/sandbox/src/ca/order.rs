@@ -33,6 +33,9 @@ pub(crate) fn create(state: &mut State, signed: &Signed) -> Result<Done, Problem
         None => None,
         Some(id) => Some(renewal::replaced(state, account, &names, id)?),
     };
+    if let Some(id) = open_order(state, account, &names, profile_name.as_deref()) {
+        return Ok(shown(state, id, 201));
+    }
     within_limits(state, account, &names, replaces.is_some())?;
     let expires = state.now() + profile.order_life;
     let mut authorizations: Vec<usize> =
@@ -51,6 +54,22 @@ pub(crate) fn create(state: &mut State, signed: &Signed) -> Result<Done, Problem
         error: None,
     });
     Ok(shown(state, state.orders.len() - 1, 201))
+}
+
+/// The order that is given again, where the rules have it.
+fn open_order(
+    state: &State,
+    account: usize,
+    names: &[String],
+    profile: Option<&str>,
+) -> Option<usize> {
+    let is_same = |id: &usize| {
+        let order = &state.orders[*id];
+        order.account == account && order.names == names && order.profile_name.as_deref() == profile
+    };
+    let is_open = |id: &usize| matches!(state.order_status(*id), Status::Pending | Status::Ready);
+    let found = (0..state.orders.len()).rev().find(|id| is_same(id) && is_open(id));
+    found.filter(|_| state.rules.reuse_orders)
 }
 
 /// An order's own URL.

@@ -81,6 +81,8 @@ pub struct Rules {
     pub rejected: BTreeSet<String>,
     /// A valid authorization of the account is used again.
     pub reuse_authorizations: bool,
+    /// An order that is still open is given again to its account for the same names and profile, as Boulder does.
+    pub reuse_orders: bool,
     /// The servers that validations ask, each for every zone.
     pub dns_servers: Vec<SocketAddr>,
     /// How long a DNS server may take.
@@ -140,6 +142,7 @@ impl Default for Rules {
             persist_issuers: None,
             rejected: BTreeSet::new(),
             reuse_authorizations: false,
+            reuse_orders: false,
             dns_servers: Vec::new(),
             // On loopback an answer takes less than a millisecond; a silent server shall not cost a test more.
             dns_timeout: Duration::from_millis(300),
