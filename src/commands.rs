@@ -19,6 +19,7 @@ mod discovery;
 mod doctor;
 mod forget;
 mod hook;
+mod init;
 mod keeps_anything;
 mod no_target;
 mod pinned;
@@ -74,6 +75,7 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
         Command::Rollback(flags) => rollback::run(flags, &global, ground).await,
+        Command::Init(flags) => init::run(flags, &global, ground).await,
         Command::Doctor(flags) => doctor::run(flags, &global, ground).await,
         Command::Policy(flags) => policy::run(flags, &global, &ground),
         Command::Forget(flags) => forget::run(flags, &global, ground).await,

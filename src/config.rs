@@ -181,8 +181,8 @@ pub enum Provider {
     },
     /// Dynamic update (RFC 2136), signed by TSIG (RFC 8945).
     Rfc2136 {
-        /// The primary server; port 53 unless given.
-        server: std::net::SocketAddr,
+        /// Where updates go, port 53 unless given; none: to the primary that the zone's SOA names.
+        server: Option<std::net::SocketAddr>,
         /// Name of the TSIG key.
         key_name: String,
         /// `hmac-sha256` (default), `hmac-sha384` or `hmac-sha512`.

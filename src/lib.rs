@@ -51,6 +51,7 @@ pub mod run;
 pub mod cli;
 pub mod policy;
 pub mod doctor;
+pub mod init;
 // what tests call
 #[cfg(test)]
 mod testing;

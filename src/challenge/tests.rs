@@ -160,6 +160,7 @@ fn world(trouble: Trouble) -> World {
         env: Env::default(),
         stop: CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let place = Rc::new(Place::default());

@@ -40,6 +40,8 @@ struct Wish {
     claim: Option<Claim>,
     /// The account of guessed targets.
     aliyun: String,
+    /// When the hook counts as called.
+    at: Timestamp,
     /// Names of the certificate that cannot be CDN domains.
     no_domains: Vec<String>,
     /// The claims of earlier calls.
@@ -58,7 +60,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let mut wish = wish(&run, flags, event, started)?;
     let mut forgotten = remember(&run, &wish, unwritable.as_ref());
     let kept = async {
-        if wish.learn_names(started).await {
+        if wish.learn_names().await {
             forgotten = remember(&run, &wish, unwritable.as_ref());
         }
         keep_in_step(&run, &wish).await
@@ -100,7 +102,8 @@ fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wi
     // An entry of the config that says nothing of CDN domains leaves it to the flag.
     let says = |one: &Certificate| !flags.discover || !one.deploy.is_empty();
     let is_known = configured.is_some_and(says) && flags.domains.is_empty();
-    let mut wish = Wish { event, claim: None, aliyun, no_domains: Vec::new(), stored };
+    let at = called_at(&stored, now);
+    let mut wish = Wish { event, claim: None, aliyun, at, no_domains: Vec::new(), stored };
     if is_known {
         return Ok(wish);
     }
@@ -113,11 +116,11 @@ fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wi
             (targets(&flags.domains, &wish.aliyun)?, discovers)
         }
         _ => {
-            wish.guess(earlier, now);
+            wish.guess(earlier);
             return Ok(wish);
         }
     };
-    let new = wish.new_claim(now);
+    let new = wish.new_claim();
     wish.claim = Some(Claim { targets, discovers, guessed: false, ..new });
     Ok(wish)
 }
@@ -128,9 +131,9 @@ impl Wish {
     }
 
     /// The certificate's names stand for its targets; without names, what an earlier call told.
-    fn guess(&mut self, earlier: Option<Claim>, now: Timestamp) {
+    fn guess(&mut self, earlier: Option<Claim>) {
         if let (true, Some(earlier)) = (self.event.names.is_empty(), earlier) {
-            self.claim = Some(Claim { at: now, ..earlier });
+            self.claim = Some(Claim { at: self.at, ..earlier });
             return;
         }
         let mut targets = Vec::new();
@@ -140,22 +143,22 @@ impl Wish {
                 Err(_) => self.no_domains.push(name.clone()),
             }
         }
-        self.claim = Some(Claim { targets, guessed: true, ..self.new_claim(now) });
+        self.claim = Some(Claim { targets, guessed: true, ..self.new_claim() });
     }
 
     /// Called by hand, nobody tells the names: then the files do. Is the claim another one now?
-    async fn learn_names(&mut self, now: Timestamp) -> bool {
+    async fn learn_names(&mut self) -> bool {
         let is_empty = |claim: &Claim| claim.guessed && claim.targets.is_empty();
         if !self.event.names.is_empty() || !self.claim.as_ref().is_some_and(is_empty) {
             return false;
         }
         let Some(cert) = look::cert_of(&self.event.source).await else { return false };
         self.event.names.clone_from(&cert.leaf().names);
-        self.guess(None, now);
+        self.guess(None);
         true
     }
 
-    fn new_claim(&self, now: Timestamp) -> Claim {
+    fn new_claim(&self) -> Claim {
         Claim {
             client: self.event.client.to_owned(),
             source: self.event.source.clone(),
@@ -164,9 +167,16 @@ impl Wish {
             targets: Vec::new(),
             guessed: true,
             discovers: None,
-            at: now,
+            at: self.at,
         }
     }
+}
+
+/// Later than all calls before it, also those that a clock noted which ran ahead: the latest call is the last one.
+fn called_at(stored: &[Claim], now: Timestamp) -> Timestamp {
+    let latest = stored.iter().map(|claim| claim.at).max();
+    let after = latest.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
+    after.map_or(now, |after| after.max(now))
 }
 
 /// The certificate of the config that is this lineage: by its path, else a `source` of the same name.

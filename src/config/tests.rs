@@ -112,8 +112,10 @@ fn every_dns_said() {
     else {
         panic!("rfc2136")
     };
-    assert_eq!((server.to_string().as_str(), key_name.as_str()), ("192.0.2.53:53", "key."));
+    assert_eq!((*server, key_name.as_str()), ("192.0.2.53:53".parse().ok(), "key."));
     assert_eq!((*algorithm, key_file.as_path()), (TsigAlgorithm::HmacSha512, Path::new("tsig")));
+    let alone = &config.dns["no-server"].provider;
+    assert!(matches!(alone, Provider::Rfc2136 { server: None, .. }), "{alone:?}");
     let Provider::Exec { program } = &config.dns["program"].provider else { panic!("exec") };
     assert_eq!(program, Path::new("/etc/certferry/put-txt"));
 }
