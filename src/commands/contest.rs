@@ -5,14 +5,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::claims::name_of;
 use crate::cert::{Cert, Fingerprint};
 use crate::check::check;
-use crate::config::{Certificate, Target};
+use crate::config::{Certificate, Source, Target};
 use crate::journal::{Claim, LineageMemory};
 use crate::look;
 use crate::plan::claim_memory;
@@ -45,7 +44,7 @@ impl Lost {
 
 /// The Certs of claims, as far as they can be read. Each is read once: two claims may contest a thousand targets.
 #[derive(Default)]
-struct Certs(BTreeMap<PathBuf, Option<Rc<Cert>>>);
+struct Certs(BTreeMap<Source, Option<Rc<Cert>>>);
 
 impl Certs {
     async fn of(&mut self, claim: &Claim) -> Option<Rc<Cert>> {
