@@ -10,6 +10,7 @@ pub mod kinds;
 mod names;
 mod said;
 mod sections;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 pub use self::error::{Error, Errors};
 pub use self::names::{dns_name, nearest};
 use self::said::Said;
+pub use self::source::Source;
 
 /// What is meant. Built by [`Config::read`] or, where there is no file, by [`Config::without_file`].
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Config {
     pub store: StoreAt,
     /// Which chains may reach the CDN.
     pub trust: Trust,
+    /// No call by HTTP waits longer for its answer; none: each kind of call has its own time.
+    pub timeout: Option<std::time::Duration>,
     /// Alibaba Cloud accounts by name. `default` is always there.
     pub aliyun: BTreeMap<String, Aliyun>,
     /// DNS accesses by name.
@@ -177,8 +181,8 @@ pub enum Provider {
     },
     /// Dynamic update (RFC 2136), signed by TSIG (RFC 8945).
     Rfc2136 {
-        /// The primary server; port 53 unless given.
-        server: std::net::SocketAddr,
+        /// Where updates go, port 53 unless given; none: to the primary that the zone's SOA names.
+        server: Option<std::net::SocketAddr>,
         /// Name of the TSIG key.
         key_name: String,
         /// `hmac-sha256` (default), `hmac-sha384` or `hmac-sha512`.
@@ -261,8 +265,8 @@ pub struct Certificate {
     pub profile: Option<String>,
     /// Keep the key at renewal.
     pub reuse_key: bool,
-    /// Issued elsewhere: this folder is only kept in step.
-    pub source: Option<PathBuf>,
+    /// Issued elsewhere, and only kept in step.
+    pub source: Option<Source>,
     /// Where it goes.
     pub deploy: Vec<Deploy>,
     /// Line of its `[[certificate]]` in the file.
@@ -384,6 +388,7 @@ impl Config {
             cas: BTreeMap::new(),
             store: StoreAt { path: store, ..StoreAt::default() },
             trust: Trust::Public,
+            timeout: None,
             aliyun: BTreeMap::from([("default".to_owned(), Aliyun::default())]),
             dns: BTreeMap::new(),
             certificates: Vec::new(),
@@ -393,7 +398,7 @@ impl Config {
 
 fn meant<'a>(said: &'a Said<'a>, table: &'a DeTable<'a>, file: &Path) -> Config {
     let whole = said.whole(table);
-    whole.only(&["acme", "store", "trust", "aliyun", "dns", "certificate"]);
+    whole.only(&["acme", "store", "trust", "http", "aliyun", "dns", "certificate"]);
     let aliyun = sections::aliyun(&whole);
     let (acme, cas) = acme::read(&whole);
     let mut config = Config {
@@ -402,6 +407,7 @@ fn meant<'a>(said: &'a Said<'a>, table: &'a DeTable<'a>, file: &Path) -> Config 
         cas,
         store: sections::store(&whole),
         trust: sections::trust(&whole),
+        timeout: sections::http(&whole),
         dns: dns::dns(&whole, &aliyun),
         aliyun,
         certificates: Vec::new(),

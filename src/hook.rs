@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
+use crate::config::Source;
+
+/// certbot's name.
+pub const CERTBOT: &str = "certbot";
+
 /// What a client told its hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The client.
     pub client: &'static str,
-    /// The folder of the lineage.
-    pub source: PathBuf,
+    /// Where the files are.
+    pub source: Source,
     /// The lineage's name: the folder's last part.
     pub name: String,
     /// The certificate's names, as the client said.
@@ -69,7 +74,7 @@ pub fn certbot<'a>(var: impl Fn(&str) -> Option<&'a str>) -> Result<Event, Error
         source.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let names = var("RENEWED_DOMAINS").unwrap_or_default();
     let names = names.split_whitespace().map(str::to_lowercase).collect();
-    Ok(Event { client: "certbot", source, name, names })
+    Ok(Event { client: CERTBOT, source: Source::folder(source), name, names })
 }
 
 #[cfg(test)]
@@ -86,7 +91,7 @@ mod tests {
             certbot(|wanted| vars.iter().find(|(var, _)| *var == wanted).map(|(_, value)| *value));
         let expect = expect.map(|(source, lineage, names)| Event {
             client: "certbot",
-            source: PathBuf::from(source),
+            source: source.into(),
             name: lineage.to_owned(),
             names: names.iter().map(|&name| name.to_owned()).collect(),
         });

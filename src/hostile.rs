@@ -90,7 +90,7 @@ pub fn hook(bytes: &[u8]) {
     });
     match event {
         Ok(event) => {
-            assert!(event.source.is_absolute(), "a relative source");
+            assert!(event.source.path.is_absolute(), "a relative source");
             event.names.iter().for_each(|name| drop(config::dns_name(name)));
         }
         Err(error) => shown(&error.to_string()),

@@ -70,6 +70,7 @@ impl Teller {
             env: Env::from_iter(self.env.clone()),
             stop: CancellationToken::new(),
             say: say.clone(),
+            ask: certferry::ground::Ask::nobody(),
             width: 76,
         };
         let ended = certferry::run(Cli::parse_from(words), ground).await;

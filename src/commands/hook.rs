@@ -12,7 +12,7 @@ use super::discovery::{self, Discovery};
 use super::no_target::no_target;
 use super::{Ended, Form, Refusal, account_of, claims, configured_or_not, open, told_error};
 use crate::cli::{Global, Hook as Flags};
-use crate::config::{CdnDomain, Certificate, Config, Target};
+use crate::config::{CdnDomain, Certificate, Config, Source, Target};
 use crate::ground::Ground;
 use crate::hook::{self, Event};
 use crate::journal::Claim;
@@ -34,12 +34,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the hook was asked to do.
 struct Wish {
-    /// The folder by which the lineage is known: the config's, if the config has it.
+    /// Told by the client; its source as the config spells it, if the config has it.
     event: Event,
     /// What is left in the store; none where the config says all of it.
     claim: Option<Claim>,
     /// The account of guessed targets.
     aliyun: String,
+    /// When the hook counts as called.
+    at: Timestamp,
     /// Names of the certificate that cannot be CDN domains.
     no_domains: Vec<String>,
     /// The claims of earlier calls.
@@ -58,7 +60,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let mut wish = wish(&run, flags, event, started)?;
     let mut forgotten = remember(&run, &wish, unwritable.as_ref());
     let kept = async {
-        if wish.learn_names(started).await {
+        if wish.learn_names().await {
             forgotten = remember(&run, &wish, unwritable.as_ref());
         }
         keep_in_step(&run, &wish).await
@@ -88,7 +90,7 @@ fn store_of(config: &Config) -> (Option<Store>, Option<anyhow::Error>) {
 /// certificate's names.
 fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wish, Refusal> {
     let aliyun = account_of(&run.config, flags.aliyun.as_deref())?;
-    event.source = source_of(&run.config, &event.source);
+    event.source = source_of(&run.config, event.client, &event.source);
     let configured = configured_lineage(&run.config, &event);
     if let Some(source) = configured.and_then(|certificate| certificate.source.clone()) {
         event.source = source;
@@ -100,7 +102,8 @@ fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wi
     // An entry of the config that says nothing of CDN domains leaves it to the flag.
     let says = |one: &Certificate| !flags.discover || !one.deploy.is_empty();
     let is_known = configured.is_some_and(says) && flags.domains.is_empty();
-    let mut wish = Wish { event, claim: None, aliyun, no_domains: Vec::new(), stored };
+    let at = called_at(&stored, now);
+    let mut wish = Wish { event, claim: None, aliyun, at, no_domains: Vec::new(), stored };
     if is_known {
         return Ok(wish);
     }
@@ -113,24 +116,24 @@ fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wi
             (targets(&flags.domains, &wish.aliyun)?, discovers)
         }
         _ => {
-            wish.guess(earlier, now);
+            wish.guess(earlier);
             return Ok(wish);
         }
     };
-    let new = wish.new_claim(now);
+    let new = wish.new_claim();
     wish.claim = Some(Claim { targets, discovers, guessed: false, ..new });
     Ok(wish)
 }
 
 impl Wish {
     fn is_of(&self, claim: &Claim) -> bool {
-        (claim.client.as_str(), &claim.source) == (self.event.client, &self.event.source)
+        (claim.client.as_str(), &claim.source.path) == (self.event.client, &self.event.source.path)
     }
 
     /// The certificate's names stand for its targets; without names, what an earlier call told.
-    fn guess(&mut self, earlier: Option<Claim>, now: Timestamp) {
+    fn guess(&mut self, earlier: Option<Claim>) {
         if let (true, Some(earlier)) = (self.event.names.is_empty(), earlier) {
-            self.claim = Some(Claim { at: now, ..earlier });
+            self.claim = Some(Claim { at: self.at, ..earlier });
             return;
         }
         let mut targets = Vec::new();
@@ -140,22 +143,22 @@ impl Wish {
                 Err(_) => self.no_domains.push(name.clone()),
             }
         }
-        self.claim = Some(Claim { targets, guessed: true, ..self.new_claim(now) });
+        self.claim = Some(Claim { targets, guessed: true, ..self.new_claim() });
     }
 
     /// Called by hand, nobody tells the names: then the files do. Is the claim another one now?
-    async fn learn_names(&mut self, now: Timestamp) -> bool {
+    async fn learn_names(&mut self) -> bool {
         let is_empty = |claim: &Claim| claim.guessed && claim.targets.is_empty();
         if !self.event.names.is_empty() || !self.claim.as_ref().is_some_and(is_empty) {
             return false;
         }
         let Some(cert) = look::cert_of(&self.event.source).await else { return false };
         self.event.names.clone_from(&cert.leaf().names);
-        self.guess(None, now);
+        self.guess(None);
         true
     }
 
-    fn new_claim(&self, now: Timestamp) -> Claim {
+    fn new_claim(&self) -> Claim {
         Claim {
             client: self.event.client.to_owned(),
             source: self.event.source.clone(),
@@ -164,16 +167,24 @@ impl Wish {
             targets: Vec::new(),
             guessed: true,
             discovers: None,
-            at: now,
+            at: self.at,
         }
     }
 }
 
-/// The certificate of the config that is this lineage: by its folder, else a `source` of the same name.
+/// Later than all calls before it, also those that a clock noted which ran ahead: the latest call is the last one.
+fn called_at(stored: &[Claim], now: Timestamp) -> Timestamp {
+    let latest = stored.iter().map(|claim| claim.at).max();
+    let after = latest.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
+    after.map_or(now, |after| after.max(now))
+}
+
+/// The certificate of the config that is this lineage: by its path, else a `source` of the same name.
 fn configured_lineage<'a>(config: &'a Config, event: &Event) -> Option<&'a Certificate> {
     let sources = || config.certificates.iter().filter(|certificate| certificate.source.is_some());
+    let is_its = |source: &Source| source.path == event.source.path;
     sources()
-        .find(|certificate| certificate.source.as_ref() == Some(&event.source))
+        .find(|certificate| certificate.source.as_ref().is_some_and(is_its))
         .or_else(|| sources().find(|certificate| certificate.name == event.name))
 }
 
@@ -214,12 +225,12 @@ fn all_claims(wish: &Wish) -> Vec<Claim> {
 
 async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
     let (mut own, mut all): (Vec<Claim>, Vec<Claim>) =
-        all_claims(wish).into_iter().partition(|claim| claim.source == wish.event.source);
+        all_claims(wish).into_iter().partition(|claim| claim.source.path == wish.event.source.path);
     let left_out = claims::settle(run, &mut own).await;
     let wanted: BTreeSet<Target> = own.iter().flat_map(|claim| claim.targets.clone()).collect();
     all.extend(own);
     let mut lost = contest(run, &mut all, |target| wanted.contains(target)).await;
-    lost.retain(|one| one.claim.source == wish.event.source);
+    lost.retain(|one| one.claim.source.path == wish.event.source.path);
     let mut owners = ownership(&run.config, &all);
     let discovery = discover(run, wish, &mut owners).await;
     let Some(lineage) = owners.lineages.iter().find(|lineage| is_this(lineage, &wish.event)) else {
@@ -275,7 +286,7 @@ fn not_in_time(run: &Run, wish: &Wish) -> Ends {
 
 fn is_this(lineage: &Lineage, event: &Event) -> bool {
     match &lineage.origin {
-        Origin::Source(source) | Origin::Claimed { source, .. } => *source == event.source,
+        Origin::Source(source) | Origin::Claimed { source, .. } => source.path == event.source.path,
         Origin::Issued(_) | Origin::Given => false,
     }
 }
@@ -285,14 +296,13 @@ fn tell_takeovers(run: &Run, lineage: &Lineage, wish: &Wish) {
     for owned in &lineage.targets {
         let mut holders =
             wish.stored.iter().rev().filter(|old| old.targets.contains(&owned.target));
-        let Some(old) = holders.next().filter(|old| old.source != wish.event.source) else {
+        let Some(old) = holders.next().filter(|old| old.source.path != wish.event.source.path)
+        else {
             continue;
         };
         run.ground.say.line(format!(
             "{}: from {} over to {}",
-            owned.target.domain.written,
-            old.source.display(),
-            wish.event.source.display()
+            owned.target.domain.written, old.source, wish.event.source
         ));
     }
 }

@@ -72,6 +72,7 @@ fn issuer(folder: &tempfile::TempDir, http: Http, open: fn(&std::path::Path) -> 
         env: Env::default(),
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let mut config = Config::without_file(root);

@@ -95,7 +95,7 @@ impl Tally {
 }
 
 /// Of the short form: each of so many is struck too.
-const SPREAD: usize = 8;
+const SPREAD: usize = 12;
 
 /// Quarters of the effects that were counted: some runs have a tenth more.
 const MORE: usize = 5;

@@ -131,6 +131,7 @@ fn account(
         env,
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     (Account::open("main", config, None, http, &ground, Vec::new()).unwrap(), asked)
@@ -351,6 +352,7 @@ async fn an_outage_is_no_reason_for_another_key() {
         env: Env::from_iter(env),
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let account =

@@ -19,8 +19,6 @@ use super::{Done, jose};
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The time of the limit of failed validations.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// Boulder backdates by an hour, for clocks that are behind.
-const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
 /// `newOrder`.
 pub(crate) fn create(state: &mut State, signed: &Signed) -> Result<Done, Problem> {
@@ -116,7 +114,7 @@ fn issue(state: &mut State, id: usize, key: LeafKey, common_name: Option<String>
     let order = &state.orders[id];
     let first = || order.names.iter().find(|name| name.len() < 64).cloned();
     let named = order.profile.common_name.then(|| common_name.or_else(first)).flatten();
-    let from = now - BACKDATED;
+    let from = now - state.rules.backdated;
     // The last second belongs to the certificate's life.
     let until = from + order.profile.life - SignedDuration::from_secs(1);
     let bits = key.bits.clone();
@@ -174,7 +172,7 @@ fn within_limits(
     let now = state.now();
     if let Some(limit) = state.rules.exact_set_limit.filter(|_| !exempt) {
         let same = state.certificates.iter().filter(|one| one.names == names && !one.exempt);
-        let at: Vec<Timestamp> = same.map(|one| one.from + BACKDATED).collect();
+        let at: Vec<Timestamp> = same.map(|one| one.from + state.rules.backdated).collect();
         over(state, limit, &at, WEEK, now, "certificates of this exact set of names")?;
     }
     let Some(limit) = state.rules.failure_limit else { return Ok(()) };

@@ -55,6 +55,8 @@ impl Seed {
 pub struct Rules {
     /// How far the CA's clock is ahead of the machine's; its `Date` header and its certificates tell the same.
     pub clock_ahead: SignedDuration,
+    /// How far certificates begin before they are issued.
+    pub backdated: SignedDuration,
     /// What every answer waits for.
     pub latency: Duration,
     /// So many percent of good nonces are refused.
@@ -120,6 +122,8 @@ impl Default for Rules {
         let profile = |name: &str, profile: Profile| (name.to_owned(), profile);
         Self {
             clock_ahead: SignedDuration::ZERO,
+            // As Boulder does, for clocks that are behind.
+            backdated: SignedDuration::from_hours(1),
             latency: Duration::ZERO,
             // Pebble's number: often enough that a test of a whole order meets one now and then.
             nonce_refusals: 5,
