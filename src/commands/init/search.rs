@@ -1,5 +1,6 @@
 //! What other clients have on this machine, by the table of their layouts.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::ground::Env;
@@ -41,25 +42,42 @@ pub(super) fn every_home(env: &Env) -> Vec<Home> {
     clients.into_iter().flat_map(|client| homes(client, None, env)).collect()
 }
 
-/// The certificates in these folders, by client and path.
-pub(super) fn found(homes: &[Home]) -> Vec<Found> {
-    let mut all: Vec<Found> = homes.iter().flat_map(of_home).collect();
+/// The certificates in these folders, by client and path; and what could not be looked through, with the remedy.
+pub(super) fn found(homes: &[Home]) -> (Vec<Found>, Vec<String>) {
+    let mut refused = Vec::new();
+    let mut all: Vec<Found> = homes.iter().flat_map(|home| of_home(home, &mut refused)).collect();
     all.dedup_by(|one, other| one.source == other.source);
-    all
+    refused.dedup();
+    (all, refused)
 }
 
-fn of_home(home: &Home) -> Vec<Found> {
+fn of_home(home: &Home, refused: &mut Vec<String>) -> Vec<Found> {
     let mut places = vec![(home.path.clone(), Caught::default())];
     for part in home.layout.parts() {
-        places = places.iter().flat_map(|(path, caught)| below(path, caught, part)).collect();
+        let inner = places.iter().flat_map(|(path, caught)| below(path, caught, part, refused));
+        places = inner.collect();
     }
     places.retain(|(_, caught)| home.layout.has(caught));
     places.iter().map(|(chain, caught)| look_at(home, chain, caught)).collect()
 }
 
-/// What fits one part of a path. What cannot be listed has nothing: the folder above it may not be a client's at all.
-fn below(path: &Path, caught: &Caught, part: &str) -> Vec<(PathBuf, Caught)> {
-    let names = std::fs::read_dir(path).into_iter().flatten().flatten();
+/// What fits one part of a path. A path that goes on below a file is none of the client's.
+fn below(
+    path: &Path,
+    caught: &Caught,
+    part: &str,
+    refused: &mut Vec<String>,
+) -> Vec<(PathBuf, Caught)> {
+    let names = match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten(),
+        Err(error) => {
+            if ![ErrorKind::NotADirectory, ErrorKind::NotFound].contains(&error.kind()) {
+                let path = path.display();
+                refused.push(format!("{path} cannot be read: {error}\nhelp: run this as root, or as who owns it: ls -ld {path}"));
+            }
+            return Vec::new();
+        }
+    };
     let mut names: Vec<String> =
         names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();

@@ -115,7 +115,11 @@ impl Wizard {
     async fn ask(&mut self) -> Result<Diagnosis, Stopped> {
         account::ask(self).await?;
         let cdn = account::cdn(self).await?;
-        let found = search::found(&search::every_home(&self.ground.env));
+        let (found, refused) = search::found(&search::every_home(&self.ground.env));
+        for why in refused {
+            let (what, help) = told::split(&why);
+            self.talk.tell(told::lines("warning", &what, &help));
+        }
         certificates::adopt(self, cdn.as_ref(), &found).await?;
         certificates::issue(self, cdn.as_ref(), &found).await?;
         let config = self.config().map_err(wrong)?;
