@@ -47,6 +47,8 @@ pub struct Held {
     pub leaf: Leaf,
     /// The kind of its key.
     pub key: KeyKind,
+    /// For what no CDN domain may have it, each with its remedy; its dates are no part of this.
+    pub faults: Vec<String>,
 }
 
 /// The account's CDN domains, and what some of them serve.
@@ -164,6 +166,7 @@ fn state(found: &Found, now: Timestamp) -> State {
     match &found.held {
         Err(why) => State::Unfit(why.clone()),
         Ok(held) if held.leaf.not_after <= now => State::Expired,
+        Ok(held) if !held.faults.is_empty() => State::Unfit(held.faults.join("\n")),
         Ok(_) => State::New,
     }
 }

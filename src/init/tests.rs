@@ -27,7 +27,7 @@ fn found(client: &'static str, path: &str, names: &str, ends: &str) -> Found {
         client,
         name: path.file_name().unwrap().to_str().unwrap().to_owned(),
         source: Source::folder(path),
-        held: Ok(Held { leaf, key: KeyKind::EcdsaP256 }),
+        held: Ok(Held { leaf, key: KeyKind::EcdsaP256, faults: Vec::new() }),
         is_renewed: true,
     }
 }
@@ -80,6 +80,11 @@ fn what_becomes_of_what_was_found() {
     check("nothing is", vec![one()], "", Some(&cdn("b.test", &[])), &["Nowhere a.test"]);
     let over = certbot("a.test", "a.test", "2026-05-02T00:00:00Z");
     check("it is over", vec![over], "", Some(&both), &["Expired a.test"]);
+    let mut staging = one();
+    if let Ok(held) = &mut staging.held {
+        held.faults.push("no root\nhelp: do".to_owned());
+    }
+    check("it may go nowhere", vec![staging], "", None, &["Unfit(\"no root\\nhelp: do\") a.test"]);
     let unfit = Found { held: Err("no\nhelp: do".to_owned()), ..one() };
     check("it cannot be used", vec![unfit], "", None, &["Unfit(\"no\\nhelp: do\") a.test"]);
     let said = "[[certificate]]\nname = \"mine\"\nsource = \"/etc/letsencrypt/live/a.test/\"\n";

@@ -140,6 +140,8 @@ fn what_is_in_the_way_of_adopting() {
     let remedy =
         ["left out: ", "everyone may read (mode 0644)", "help: chmod o-rwx", "![[certificate]]"];
     row("a key for all to read", &|house| house.chmod(key, 0o644), 1, &remedy);
+    let strange = |house: &House| house.write("roots.pem", World::start().ca.roots());
+    row("of a CA that is not trusted", &strange, 1, &["left out: ", "help: ", "![[certificate]]"]);
     let gone = |house: &House| fs::remove_file(house.path(key)).unwrap();
     row("a key that is gone", &gone, 1, &["left out: ", "privkey1.pem", "![[certificate]]"]);
     let over = |house: &House| {

@@ -15,7 +15,7 @@ pub(crate) fn check(
     names: &[&str],
 ) {
     let config = folder.join("adopts.toml");
-    std::fs::write(&config, "").unwrap();
+    std::fs::write(&config, "[trust]\nroots = \"roots.pem\"\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
     command.env_clear().env("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true");
     command.arg("--config").arg(config).args(["init", "--json"]);

@@ -6,11 +6,10 @@ use tokio::time::Instant;
 
 use super::super::doctor::PATIENCE;
 use super::super::{Ended, Refusal};
-use super::search::{self, Home};
+use super::search::{self, Home, Judge};
 use super::{cloud, meant, place, text_of};
 use crate::aliyun;
 use crate::cli::{Global, Init as Flags};
-use crate::config::Config;
 use crate::ground::Ground;
 use crate::init::{self, Adoption, Answers, Cdn, Document, Found, State};
 use crate::run::Run;
@@ -22,9 +21,10 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let config = meant(before.as_deref().unwrap_or_default(), &file)?;
     let account = super::super::account_of(&config, flags.aliyun.as_deref())?;
     let homes = homes(flags, &ground)?;
-    let (found, refused) = search::found(&homes);
     let now = ground.clock.now();
-    let cdn = ask(config.clone(), ground, &account, &found).await;
+    let mut run = super::super::open(config.clone(), None, ground)?;
+    let (found, refused) = search::found(&homes, Judge { roots: &run.roots, now });
+    let cdn = ask(&mut run, &account, &found).await;
     let adoptions = init::adopt(found, &config, &account, cdn.as_ref().ok(), now);
     let entries = entries(&adoptions, flags.discover);
     let text = init::text(
@@ -96,17 +96,11 @@ fn no_home(client: &str, said: Option<&Path>) -> Refusal {
     Refusal::Wrong(told::lines("error", &what, &help))
 }
 
-/// What the account says of them.
-async fn ask(
-    config: Config,
-    ground: Ground,
-    account: &str,
-    found: &[Found],
-) -> Result<Cdn, aliyun::Error> {
-    let mut run = Run::trusting_all(config, None, ground);
+/// What the account says of them, as long as a person waits.
+async fn ask(run: &mut Run, account: &str, found: &[Found]) -> Result<Cdn, aliyun::Error> {
     run.only_looks();
     run.deadline = Some(Instant::now() + PATIENCE);
-    cloud::ask(&run, account, found).await
+    cloud::ask(run, account, found).await
 }
 
 fn added(entries: &[String], file: &str) -> String {
