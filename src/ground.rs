@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,21 @@ pub struct Ground {
     pub ask: Ask,
     /// Columns of the terminal.
     pub width: u16,
+}
+
+impl Ground {
+    /// Work whose answer costs something when it is lost: at the word to stop it has a moment left. None: that was over.
+    pub async fn soon_after_stop<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let over = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = over => None,
+        }
+    }
 }
 
 /// Tells the time of day. An argument, so that tests may choose it.
@@ -189,3 +205,7 @@ impl std::fmt::Debug for Ask {
         f.write_str("Ask")
     }
 }
+
+/// Many round trips, and what a CA needs to look at the DNS; less than half of the five seconds after which impatient
+/// supervisors kill.
+pub const MOMENT: Duration = Duration::from_secs(2);
