@@ -9,6 +9,7 @@ use certferry_sandbox::dns::ResponseCode;
 use certferry_sandbox::manage::Manage;
 use certferry_sandbox::world::{Seed, World};
 
+use super::adopts;
 use super::client::{
     APEX, Certbot, Client, Dehydrated, Deploys, EMAIL, Left, Lego, Spot, Uacme, WILDCARD,
 };
@@ -146,7 +147,17 @@ fn check_by<C: Client>(known: &Known, client: Option<C>, obtain: impl FnOnce(&Pl
         assert!(looked, "{}: {} {:?}", known.agent, call.path, call.ending);
     }
     place.check(known, &left);
+    let (_, home) = HOMES.into_iter().find(|(agent, _)| known.agent.starts_with(agent)).unwrap();
+    adopts::check(known.agent, place.folder.path(), home, &left, &[WILDCARD, APEX]);
 }
+
+/// By the beginning of its User-Agent: a client's flag of `init`, and its folder here.
+const HOMES: [(&str, (&str, &str)); 4] = [
+    ("CertbotACMEClient/", ("certbot", "certbot/config")),
+    ("xenolf-acme/", ("lego", "lego")),
+    ("uacme/", ("uacme", "uacme")),
+    ("dehydrated/", ("dehydrated", "dehydrated")),
+];
 
 fn knows(agent: &'static str) -> Known {
     Known { agent, nonces: Nonces::Again, way: Way::Hook }

@@ -17,6 +17,7 @@
 
 mod a2c;
 mod account;
+mod adopts;
 mod ari;
 mod certbot;
 #[allow(dead_code, reason = "not every client has a hook yet")]
