@@ -139,10 +139,10 @@ pub enum Command {
 /// `renew`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Renew {
-    /// Only these certificates
+    /// Only these certificates, as `status` names them
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// They are due now; never over a CA's Retry-After
+    /// Now, due or not, but for a CA's Retry-After; what others issue is uploaded again
     #[arg(long)]
     pub force: bool,
     /// The report as one JSON document on stdout
@@ -153,7 +153,7 @@ pub struct Renew {
 /// `plan`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Plan {
-    /// Only these certificates
+    /// Only these certificates, as `status` names them
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// The plan as one JSON document on stdout

@@ -30,6 +30,21 @@ pub struct Ground {
     pub width: u16,
 }
 
+impl Ground {
+    /// Work whose answer costs something when it is lost: at the word to stop it has a moment left. None: that was over.
+    pub async fn soon_after_stop<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let over = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = over => None,
+        }
+    }
+}
+
 /// Tells the time of day. An argument, so that tests may choose it.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
@@ -237,3 +252,7 @@ impl std::fmt::Debug for Ask {
         f.write_str("Ask")
     }
 }
+
+/// Many round trips, and what a CA needs to look at the DNS; less than half of the five seconds after which impatient
+/// supervisors kill.
+pub const MOMENT: Duration = Duration::from_secs(2);

@@ -5,14 +5,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::claims::name_of;
 use crate::cert::{Cert, Fingerprint};
 use crate::check::check;
-use crate::config::{Certificate, Target};
+use crate::config::{Certificate, Source, Target};
 use crate::journal::{Claim, LineageMemory};
 use crate::look;
 use crate::plan::claim_memory;
@@ -45,16 +44,16 @@ impl Lost {
 
 /// The Certs of claims, as far as they can be read. Each is read once: two claims may contest a thousand targets.
 #[derive(Default)]
-struct Certs(BTreeMap<PathBuf, Option<Rc<Cert>>>);
+struct Certs(BTreeMap<Source, Option<Rc<Cert>>>);
 
 impl Certs {
     async fn of(&mut self, claim: &Claim) -> Option<Rc<Cert>> {
-        if let Some(known) = self.0.get(&claim.source.path) {
+        if let Some(known) = self.0.get(&claim.source) {
             return known.clone();
         }
         let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
         let cert = read.ok().flatten().map(Rc::new);
-        self.0.insert(claim.source.path.clone(), cert.clone());
+        self.0.insert(claim.source.clone(), cert.clone());
         cert
     }
 }

@@ -111,7 +111,7 @@ fn a_failed_hook_is_healed(machine: &Machine, town: &Town) {
     );
     machine.is(row, "systemctl is-failed certferry.service", "inactive");
     assert!(town.serves(), "{}", machine.run("journalctl -u certferry.service").said);
-    machine.check(row, "certferry status", 0, &["in step"]);
+    machine.check(row, "certferry status", 0, &["cdn.example.test  2", "  yes"]);
     machine.check(
         row,
         "systemctl start certferry.service; journalctl -u certferry.service -n 5",
@@ -159,7 +159,7 @@ fn an_upgrade_changes_nothing(machine: &Machine) {
     machine.check(row, "dpkg -i /test/new.deb", 0, &["over (0.0.9-1)"]);
     machine.is(row, state, before.trim());
     timer_runs(machine, row);
-    machine.check(row, "certferry status", 0, &["in step"]);
+    machine.check(row, "certferry status", 0, &["cdn.example.test  2", "  yes"]);
 }
 
 fn a_timer_that_was_switched_off_stays_so(machine: &Machine) {

@@ -26,7 +26,7 @@ pub(crate) fn effects_of(flow: &Flow, counts: fn(&Effect) -> bool) -> Vec<Effect
 /// sort, and some between.
 pub(crate) fn points(effects: &[Effect]) -> Vec<usize> {
     if is_long() {
-        return (1..=effects.len() + MORE).collect();
+        return (1..=effects.len() * MORE / 4).collect();
     }
     let mut sorts = BTreeSet::new();
     let is_first = |effect: &Effect| sorts.insert(sort(effect));
@@ -95,7 +95,7 @@ impl Tally {
 }
 
 /// Of the short form: each of so many is struck too.
-const SPREAD: usize = 8;
+const SPREAD: usize = 12;
 
-/// More effects than were counted.
-const MORE: usize = 10;
+/// Quarters of the effects that were counted: some runs have a tenth more.
+const MORE: usize = 5;
