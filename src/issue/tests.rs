@@ -68,6 +68,7 @@ fn issuer(folder: &tempfile::TempDir, http: Http, open: fn(&std::path::Path) -> 
     let root = folder.path().join("store");
     let store = open(&root);
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| NOW.parse().unwrap()),
         env: Env::default(),
         stop: tokio_util::sync::CancellationToken::new(),
