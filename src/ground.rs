@@ -1,9 +1,11 @@
-//! What every run stands on: the clock, the environment, the word to stop, and where progress goes.
+//! What every run stands on: the clock, the environment, stdin, the word to stop, and where progress goes.
 //!
 //! `main` makes one from the real things; tests make one of their own. Nothing else reads them.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +17,8 @@ pub struct Ground {
     pub clock: Clock,
     /// The environment variables.
     pub env: Env,
+    /// stdin.
+    pub input: Input,
     /// Cancelled by SIGTERM and SIGINT: stop what you do, take away what you put, return.
     pub stop: CancellationToken,
     /// Where progress goes.
@@ -67,6 +71,50 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
 impl std::fmt::Debug for Env {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// stdin, opened where somebody is expected to tell something there.
+#[derive(Clone)]
+pub struct Input(Arc<dyn Fn() -> Box<dyn Read + Send> + Send + Sync>);
+
+impl Input {
+    /// stdin is what `open` answers.
+    pub fn new(open: impl Fn() -> Box<dyn Read + Send> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(open))
+    }
+
+    /// Nobody tells anything.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::new(|| Box::new(io::empty()))
+    }
+
+    /// All of it, to its end.
+    ///
+    /// # Errors
+    /// It cannot be read, has more than `most` bytes ([`ErrorKind::FileTooLarge`]), or does not end within `patience`
+    /// ([`ErrorKind::TimedOut`]).
+    pub async fn text(&self, most: u64, patience: Duration) -> io::Result<String> {
+        let open = Arc::clone(&self.0);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            open().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+            if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
+                return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            Err(ErrorKind::FileTooLarge.into())
+        });
+        match tokio::time::timeout(patience, read).await {
+            Ok(read) => read?,
+            Err(_over) => Err(ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input")
     }
 }
 

@@ -142,6 +142,7 @@ fn world(trouble: Trouble) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| Timestamp::UNIX_EPOCH),
         env: Env::default(),
         stop: CancellationToken::new(),

@@ -60,6 +60,7 @@ fn issuer(folder: &tempfile::TempDir, http: Http) -> Issuer {
     Store::open(&root).unwrap();
     let store = Store::existing(&root).unwrap().unwrap();
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| NOW.parse().unwrap()),
         env: Env::default(),
         stop: tokio_util::sync::CancellationToken::new(),
