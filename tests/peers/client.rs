@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use self::acme_sh::{AcmeSh, Wired};
+pub(crate) use self::acmetool::Acmetool;
 pub(crate) use self::caddy::Caddy;
 pub(crate) use self::certbot::Certbot;
 pub(crate) use self::dehydrated::Dehydrated;
@@ -56,9 +58,13 @@ pub(crate) enum Deploys {
 }
 
 impl Deploys {
-    /// What wires the hook on a command line, as the client's README says; or nothing.
-    fn words<'a>(self, client: &str, words: &'a str) -> Vec<&'a str> {
-        if self == Self::Yes { told(client, words).split(' ').collect() } else { Vec::new() }
+    /// The flag with `certferry hook`, as the client's README says it; or nothing.
+    fn by<'a>(self, client: &str, flag: &'a str) -> Vec<&'a str> {
+        if self == Self::No {
+            return Vec::new();
+        }
+        told(client, &format!("{flag} \"certferry hook\""));
+        vec![flag, "certferry hook"]
     }
 }
 

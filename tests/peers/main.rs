@@ -18,7 +18,6 @@ mod a2c;
 mod account;
 mod ari;
 mod certbot;
-#[allow(dead_code, reason = "not every client has a hook yet")]
 mod client;
 mod clients;
 mod crowd;
