@@ -1,6 +1,7 @@
 //! ACME clients of others go from nothing to a certificate of the sandbox's CA, proved by the sandbox's DNS.
 
 use std::fs;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -68,6 +69,8 @@ impl Place {
             exec: exec(folder.path(), &manage.url()),
             folder: folder.path().to_owned(),
             vars: Vec::new(),
+            certferry: PathBuf::new(),
+            within: Vec::new(),
         };
         Self { world, _manage: manage, spot, folder }
     }

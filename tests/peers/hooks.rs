@@ -1,6 +1,10 @@
 //! Each ACME client for real: it issues by Pebble and calls certferry, wired as `hooks/CLIENT/README.md` says; its next
 //! certificate replaces the first; what the cloud refused heals by `renew`, with no further order.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
+
 use certferry_sandbox::cloud::Fault;
 
 use super::client::{
@@ -136,7 +140,11 @@ fn check(row: &Row, client: Option<impl Client>) {
     let Some(client) = client.filter(|_| served::can_be_judged()) else { return };
     let Some(flavour) = (row.pebble)() else { return };
     let world = World::new(&flavour, Tricks::NONE);
-    let at_work = AtWork { row, client: &client, world: &world, spot: world.spot() };
+    let spot = world.spot();
+    check_in(&AtWork { row, client: &client, world: &world, spot });
+}
+
+fn check_in(at_work: &AtWork<'_>) {
     at_work.replaces();
     at_work.heals();
 }
@@ -196,11 +204,44 @@ fn those_that_mostly_wait() {
     });
 }
 
+/// Nobody reads how its commands end; here the hook's own status is seen.
+const CADDY: Row = Row { targets: &["example.test"], ..Row::of("caddy", Minds::Fails(1)) };
+
 #[test]
 fn caddy() {
-    // Nobody reads how its commands end; here the hook's own status is seen.
-    let row = Row { targets: &["example.test"], ..Row::of("caddy", Minds::Fails(1)) };
-    check(&row, Caddy::newest());
+    check(&CADDY, Caddy::newest());
+}
+
+/// As it is run: by a user of its own, who has a configuration and a store of its own.
+#[test]
+fn caddy_as_another_user_than_root() {
+    let Some(mut caddy) = Caddy::newest().filter(|_| served::can_be_judged()) else { return };
+    let Some(flavour) = pebble::one() else { return };
+    let mut world = World::new(&flavour, Tricks::NONE);
+    let mut spot = world.spot();
+    // Who is no root has tried it by the test above.
+    if rustix::process::geteuid().is_root() {
+        // This user may not reach the folders in which they were built.
+        for program in [&mut caddy.program, &mut spot.certferry] {
+            let copy = spot.folder.join(program.file_name().unwrap()).with_extension("own");
+            fs::copy(&*program, &copy).unwrap();
+            *program = copy;
+        }
+        (spot.within, world.within) = as_nobody(&spot);
+    }
+    check_in(&AtWork { row: &CADDY, client: &caddy, world: &world, spot });
+    assert_ne!(fs::metadata(world.store()).unwrap().uid(), 0, "the store's owner");
+}
+
+/// Gives the folder to the user nobody; what runs a client as that user, and what runs its certferry.
+fn as_nobody(spot: &Spot) -> (Vec<String>, Vec<String>) {
+    let chown = Command::new("chown").args(["-R", "65534:65534"]).arg(&spot.folder).status();
+    assert!(chown.unwrap().success());
+    let run = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let run = run.map(str::to_owned).to_vec();
+    let own = format!("shift; exec '{}' \"$@\"", spot.certferry.display());
+    let instead = ["sh", "-c", &own, "sh"].map(str::to_owned);
+    (run.clone(), [run, instead.to_vec()].concat())
 }
 
 /// A client whose first hook failed asks for it again, with no further order.

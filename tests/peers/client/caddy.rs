@@ -11,7 +11,7 @@ use crate::program::{Program, Ran, find, home, need, script, wait_until};
 const OBTAINED: Duration = Duration::from_secs(60);
 
 pub(crate) struct Caddy {
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     deploys: Deploys,
 }
 
@@ -74,7 +74,7 @@ impl Caddy {
 fn noted(spot: &Spot) -> std::ffi::OsString {
     let bin = spot.at("bin");
     fs::create_dir_all(&bin).unwrap();
-    let (certferry, ended) = (env!("CARGO_BIN_EXE_certferry"), spot.at("ended"));
+    let (certferry, ended) = (spot.certferry.display(), spot.at("ended"));
     let ended = ended.display();
     let text = format!(
         "#!/bin/sh\n'{certferry}' \"$@\"\necho $? >'{ended}.new'\nmv '{ended}.new' '{ended}'\n"
