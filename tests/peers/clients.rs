@@ -157,12 +157,12 @@ fn knows(agent: &'static str) -> Known {
 
 #[test]
 fn certbot_of_debian() {
-    check(&knows("CertbotACMEClient/"), Certbot::of_debian(&[]));
+    check(&knows("CertbotACMEClient/"), Certbot::of_debian(Deploys::No));
 }
 
 #[test]
 fn certbot_of_pypi() {
-    check(&knows("CertbotACMEClient/5."), Certbot::of_pypi(&[]));
+    check(&knows("CertbotACMEClient/5."), Certbot::of_pypi(Deploys::No));
 }
 
 /// Both ways side by side: it waits five seconds before it looks at a challenge again.
@@ -217,7 +217,7 @@ fn the_newest_heed_renewal_information() {
     // Side by side: both mostly wait.
     std::thread::scope(|scope| {
         scope.spawn(|| heeds("lego v5", Lego::v5(Deploys::No), true));
-        scope.spawn(|| heeds("certbot 5", Certbot::of_pypi(&[]), false));
+        scope.spawn(|| heeds("certbot 5", Certbot::of_pypi(Deploys::No), false));
     });
 }
 

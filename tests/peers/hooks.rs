@@ -153,12 +153,12 @@ const CERTBOT: Row = Row::of("certbot", Minds::Nothing);
 
 #[test]
 fn certbot_of_debian() {
-    check(&CERTBOT, Certbot::of_debian(&["--deploy-hook", "certferry"]));
+    check(&CERTBOT, Certbot::of_debian(Deploys::Yes));
 }
 
 #[test]
 fn certbot_of_pypi() {
-    check(&CERTBOT, Certbot::of_pypi(&["--deploy-hook", "certferry"]));
+    check(&CERTBOT, Certbot::of_pypi(Deploys::Yes));
 }
 
 #[test]
