@@ -1,7 +1,7 @@
 //! The flags as typed. It gives them no meaning and opens nothing.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -31,6 +31,20 @@ Which client has called it is seen by its environment (certbot, lego, acme.sh) o
 `--`: those of dehydrated and acmetool as they are, those of acme.sh's deploy hooks, uacme and Caddy
 with the client's name first. How to wire each stands in hooks/CLIENT/README.md.";
 
+const AFTER_INIT: &str = "\
+On a terminal and without a --from flag it asks, checks each answer, and at the end adds what is
+new to the configuration: what stands there stays. An AccessKey secret is typed unseen and goes into
+a file of its own. Ctrl-C leaves everything as it was.
+
+Without a terminal it prints the commented example, or writes it to the FILE of --config.
+
+With --from flags it lists what those clients have on stderr, and prints the [[certificate]] entries
+that the configuration lacks; --write adds them to it. Where the account can be asked, each CDN
+domain stands in the entry of the certificate that covers it; else the entry says `discover = true`.
+
+Exit status: 0 all is well; 1 something is not, or nothing could be written; 2 the command line or
+the configuration is wrong, or a file is in the way.";
+
 const AFTER_DOCTOR: &str = "\
 Nothing is ordered, uploaded, put or written, and no lock is taken. With -v, what is well is told
 one by one; with -q, only what is not.
@@ -44,6 +58,10 @@ Paste it into the RAM console as a custom policy, and attach that to the user or
 What hooks have asked for is in it. Nobody is asked: which domain at Alibaba Cloud DNS holds a
 name's record is not known, so without --zone each that may is listed (a.b.example.com,
 b.example.com, example.com). Where _acme-challenge is a CNAME, name the zone it leads to.";
+
+const AFTER_KEEPS_ANYTHING: &str = "\
+For the condition of certferry.service and for cron: a machine on which nothing is configured yet is
+passed over. A configuration that is wrong is not: `renew` runs and says what is wrong.";
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
@@ -98,6 +116,9 @@ pub enum Command {
     Status(Status),
     /// An earlier certificate back onto its CDN domains, and hold it there for a while
     Rollback(Rollback),
+    /// A first configuration: asks what it needs, or adopts what other ACME clients have
+    #[command(after_help = AFTER_INIT)]
+    Init(Init),
     /// Look for whatever would make a run fail; spends nothing
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(Doctor),
@@ -110,6 +131,9 @@ pub enum Command {
     Revoke(Revoke),
     /// The account at the CA: show it, change its contact or key, end it
     Account(Account),
+    /// Is there anything to keep in step? By exit status: 0 yes, or it cannot be told; 1 no
+    #[command(hide = true, after_help = AFTER_KEEPS_ANYTHING)]
+    KeepsAnything,
 }
 
 /// `renew`.
@@ -230,6 +254,53 @@ pub struct Status {
     pub json: bool,
 }
 
+/// `init`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Init {
+    /// Which clients' certificates to adopt
+    #[command(flatten)]
+    pub from: From,
+    /// Add what is missing to the configuration, at its end
+    #[arg(long, requires = "clients", conflicts_with = "force")]
+    pub write: bool,
+    /// Entries without names: every CDN domain that the certificate covers, and later new ones
+    #[arg(long, requires = "clients")]
+    pub discover: bool,
+    /// In place of a configuration that is there
+    #[arg(long, conflicts_with = "clients")]
+    pub force: bool,
+    /// What clients have, as one JSON document on stdout; without a --from flag: all that are known
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The clients of `init`, each with the folder that is not its usual one.
+#[derive(Args, Clone, Debug, Default)]
+#[group(id = "clients", multiple = true)]
+pub struct From {
+    /// What certbot has [default: /etc/letsencrypt]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_certbot: Option<Option<PathBuf>>,
+    /// What acme.sh has [default: ~/.acme.sh]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_acme_sh: Option<Option<PathBuf>>,
+    /// What lego has: its --path [default: ~/.lego, /etc/lego]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_lego: Option<Option<PathBuf>>,
+    /// What dehydrated has [default: /var/lib/dehydrated, /etc/dehydrated]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_dehydrated: Option<Option<PathBuf>>,
+    /// What uacme has [default: /etc/ssl/uacme]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_uacme: Option<Option<PathBuf>>,
+    /// What acmetool has [default: /var/lib/acme]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_acmetool: Option<Option<PathBuf>>,
+    /// What Caddy has [default: /var/lib/caddy/.local/share/caddy]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_caddy: Option<Option<PathBuf>>,
+}
+
 /// `doctor`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Doctor {
@@ -326,6 +397,22 @@ impl To {
     }
 }
 
+impl From {
+    /// The clients that are asked for, by their names, and the folder that was said.
+    pub fn clients(&self) -> impl Iterator<Item = (&'static str, Option<&Path>)> {
+        let said = [
+            ("certbot", &self.from_certbot),
+            ("acme.sh", &self.from_acme_sh),
+            ("lego", &self.from_lego),
+            ("dehydrated", &self.from_dehydrated),
+            ("uacme", &self.from_uacme),
+            ("acmetool", &self.from_acmetool),
+            ("Caddy", &self.from_caddy),
+        ];
+        said.into_iter().filter_map(|(client, said)| Some((client, said.as_ref()?.as_deref())))
+    }
+}
+
 impl Command {
     /// Does stdout belong to one JSON document?
     #[must_use]
@@ -339,8 +426,9 @@ impl Command {
             Self::Rollback(flags) => flags.json,
             Self::Account(flags) => flags.json,
             Self::Doctor(flags) => flags.json,
+            Self::Init(flags) => flags.json,
             // A policy is a document by itself, and what it is refused for is none.
-            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) => false,
+            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) | Self::KeepsAnything => false,
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Config {
     pub store: StoreAt,
     /// Which chains may reach the CDN.
     pub trust: Trust,
+    /// No call by HTTP waits longer for its answer; none: each kind of call has its own time.
+    pub timeout: Option<std::time::Duration>,
     /// Alibaba Cloud accounts by name. `default` is always there.
     pub aliyun: BTreeMap<String, Aliyun>,
     /// DNS accesses by name.
@@ -179,8 +181,8 @@ pub enum Provider {
     },
     /// Dynamic update (RFC 2136), signed by TSIG (RFC 8945).
     Rfc2136 {
-        /// The primary server; port 53 unless given.
-        server: std::net::SocketAddr,
+        /// Where updates go, port 53 unless given; none: to the primary that the zone's SOA names.
+        server: Option<std::net::SocketAddr>,
         /// Name of the TSIG key.
         key_name: String,
         /// `hmac-sha256` (default), `hmac-sha384` or `hmac-sha512`.
@@ -386,6 +388,7 @@ impl Config {
             cas: BTreeMap::new(),
             store: StoreAt { path: store, ..StoreAt::default() },
             trust: Trust::Public,
+            timeout: None,
             aliyun: BTreeMap::from([("default".to_owned(), Aliyun::default())]),
             dns: BTreeMap::new(),
             certificates: Vec::new(),
@@ -395,7 +398,7 @@ impl Config {
 
 fn meant<'a>(said: &'a Said<'a>, table: &'a DeTable<'a>, file: &Path) -> Config {
     let whole = said.whole(table);
-    whole.only(&["acme", "store", "trust", "aliyun", "dns", "certificate"]);
+    whole.only(&["acme", "store", "trust", "http", "aliyun", "dns", "certificate"]);
     let aliyun = sections::aliyun(&whole);
     let (acme, cas) = acme::read(&whole);
     let mut config = Config {
@@ -404,6 +407,7 @@ fn meant<'a>(said: &'a Said<'a>, table: &'a DeTable<'a>, file: &Path) -> Config 
         cas,
         store: sections::store(&whole),
         trust: sections::trust(&whole),
+        timeout: sections::http(&whole),
         dns: dns::dns(&whole, &aliyun),
         aliyun,
         certificates: Vec::new(),

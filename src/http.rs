@@ -19,7 +19,11 @@ pub use pace::Pace;
 
 /// Sends requests. Nothing is built before the first one; clones share connections.
 #[derive(Clone, Default)]
-pub struct Http(Arc<Built>);
+pub struct Http {
+    built: Arc<Built>,
+    /// No call waits longer for its answer, whatever its caller would give it.
+    at_most: Option<Duration>,
+}
 
 /// An answer, read to its end.
 #[derive(Clone)]
@@ -55,7 +59,13 @@ impl Http {
     /// Trusts the public roots and those in this PEM text, which may hold several.
     #[must_use]
     pub fn trusting(extra_root_pem: Vec<u8>) -> Self {
-        Self(Arc::new(Built { extra_root_pem: Some(extra_root_pem), ..Built::default() }))
+        Self::of(Built { extra_root_pem: Some(extra_root_pem), ..Built::default() })
+    }
+
+    /// The same, by which no call waits longer than this for its answer; none: as long as its caller gives it.
+    #[must_use]
+    pub fn at_most(self, at_most: Option<Duration>) -> Self {
+        Self { at_most, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status; redirects are not followed.
@@ -64,14 +74,14 @@ impl Http {
     /// [`Error`]: whether the request may have had its effect. `timeout` is for all of it.
     pub async fn send(&self, request: Request, timeout: Duration) -> Result<Answer, Error> {
         #[cfg(test)]
-        if let Some((script, way)) = &self.0.script {
+        if let Some((script, way)) = &self.built.script {
             tokio::time::sleep(*way).await;
             let answer = script(&request);
             tokio::time::sleep(*way).await;
             return answer;
         }
         let client = if is_loopback(request.url()) { self.direct()? } else { self.client()? };
-        send_by(client, request, timeout).await
+        send_by(client, request, self.bounded(timeout)).await
     }
 
     /// The same past every proxy, for a service of this very machine's network: it is connected within a second, or is
@@ -81,30 +91,38 @@ impl Http {
     /// As of [`Http::send`].
     pub async fn send_near(&self, request: Request, timeout: Duration) -> Result<Answer, Error> {
         #[cfg(test)]
-        if let Some((script, _way)) = &self.0.script {
+        if let Some((script, _way)) = &self.built.script {
             return script(&request);
         }
         let client =
-            self.built(&self.0.near, |builder| builder.no_proxy().connect_timeout(NEAR))?;
-        send_by(client, request, timeout).await
+            self.build(&self.built.near, |builder| builder.no_proxy().connect_timeout(NEAR))?;
+        send_by(client, request, self.bounded(timeout)).await
     }
 
     /// The client that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
     fn client(&self) -> Result<&Client, Error> {
-        self.built(&self.0.proxied, |builder| builder)
+        self.build(&self.built.proxied, |builder| builder)
     }
 
     /// A loopback address is this machine: no proxy can reach it for us.
     fn direct(&self) -> Result<&Client, Error> {
-        self.built(&self.0.direct, reqwest::ClientBuilder::no_proxy)
+        self.build(&self.built.direct, reqwest::ClientBuilder::no_proxy)
     }
 
-    fn built<'a>(
+    fn of(built: Built) -> Self {
+        Self { built: Arc::new(built), at_most: None }
+    }
+
+    fn bounded(&self, timeout: Duration) -> Duration {
+        self.at_most.map_or(timeout, |most| most.min(timeout))
+    }
+
+    fn build<'a>(
         &self,
         slot: &'a OnceLock<Result<Client, Error>>,
         change: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<&'a Client, Error> {
-        slot.get_or_init(|| build(self.0.extra_root_pem.as_deref(), change))
+        slot.get_or_init(|| build(self.built.extra_root_pem.as_deref(), change))
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -185,7 +203,7 @@ impl Http {
 
     /// Answered by `script`, to which it takes so long, and as long back.
     pub(crate) fn scripted_far_off(way: Duration, script: Script) -> Self {
-        Self(Arc::new(Built { script: Some((script, way)), ..Built::default() }))
+        Self::of(Built { script: Some((script, way)), ..Built::default() })
     }
 }
 

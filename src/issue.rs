@@ -28,7 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use self::acme::Ca;
 use crate::cert::Cert;
-use crate::challenge::{Prover, on_disk};
+use crate::challenge::{Prover, Seats, on_disk};
 use crate::config::{self, Certificate, Config};
 use crate::ground::Ground;
 use crate::http::{Http, Pace};
@@ -52,6 +52,8 @@ pub struct Issuer {
     ground: Ground,
     prover: Rc<Prover>,
     ca: OnceCell<Result<Arc<Ca>, Standing>>,
+    /// So many orders bother the CA at once.
+    seats: Seats,
     /// New orders leave one after another.
     orders: Pace,
     /// Held while the account is read or registered, so that there is one; and why it could not be.
@@ -128,6 +130,7 @@ impl Issuer {
             store,
             ground,
             ca: OnceCell::new(),
+            seats: Seats::new(SIDE_BY_SIDE),
             orders: Pace::new(ORDERS_APART),
             registering: Mutex::default(),
         }
@@ -160,10 +163,7 @@ impl Issuer {
     async fn share_account(&self) -> Result<Lock, Failure> {
         let wait = Wait { until: None, stop: &self.ground.stop, say: &self.ground.say };
         let share = self.store.share_account(&self.acme.directory, wait).await;
-        share.map_err(|error| match error {
-            LockError::Stopped => Failure::stopped(),
-            LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
-        })
+        share.map_err(not_locked)
     }
 
     /// Another run may have heard it since the plan was made.
@@ -313,6 +313,16 @@ impl From<anyhow::Error> for Failure {
         Self::free(error)
     }
 }
+
+fn not_locked(error: LockError) -> Failure {
+    match error {
+        LockError::Stopped => Failure::stopped(),
+        LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
+    }
+}
+
+/// Orders that bother a CA at once: few enough for its limits, and for small CAs.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Ten a second: Let's Encrypt allows an address 300. Orders that end at once, refused, are no flood.
 const ORDERS_APART: Duration = Duration::from_millis(100);

@@ -18,6 +18,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+#[path = "main/terminal.rs"]
+mod terminal;
+
 /// A terminal that does not tell its width.
 const WIDTH: u16 = 80;
 
@@ -62,7 +65,8 @@ async fn live(cli: Cli, env: Env) -> Ended {
     let clock = Clock::new(jiff::Timestamp::now);
     let say = progress(cli.command.as_ref(), cli.global.quiet);
     let (input, width) = (Input::new(|| Box::new(std::io::stdin())), console_width());
-    let ended = run(cli, Ground { clock, env, input, stop, say, width }).await;
+    let ask = terminal::ask(stop.clone());
+    let ended = run(cli, Ground { clock, env, input, stop, say, ask, width }).await;
     watch.abort();
     ended
 }
@@ -87,7 +91,9 @@ fn progress(command: Option<&Command>, quiet: bool) -> Say {
         return Say::nothing();
     }
     let to_stdout = matches!(command, Some(Command::Hook(flags)) if !flags.json);
-    let bar = (!to_stdout && std::io::stderr().is_terminal()).then(bar);
+    // Where questions are asked, nothing else may move.
+    let asks = matches!(command, Some(Command::Init(_)));
+    let bar = (!to_stdout && !asks && std::io::stderr().is_terminal()).then(bar);
     Say::new(move |progress| match (progress, &bar) {
         (Progress::Line(line), Some(bar)) => bar.println(shown(&line)),
         (Progress::Line(line), None) if to_stdout => to(std::io::stdout(), &(line + "\n")),

@@ -44,8 +44,9 @@ const NOT_REMEMBERED: &str = "not all of this run can be remembered";
 /// A hook waits no longer for another run's locks: its caller waits too.
 const HOOK_LOCK_WAIT: Duration = Duration::from_secs(20);
 
-/// Enough that slow DNS of one does not hold back the others, few enough for a CA's limits.
-const ORDERS_SIDE_BY_SIDE: usize = 8;
+/// Orders under way; most of them may wait for slow DNS, and the CA is bothered by fewer. Each holds two lock files, and a
+/// socket for each server that is asked.
+const ORDERS_SIDE_BY_SIDE: usize = 64;
 
 /// Each holds a lock file and a connection: far under the 1024 descriptors that a process may have by default. At ten
 /// uploads a second it is enough for a cloud that answers after six.
@@ -105,6 +106,7 @@ impl Run {
     pub fn trusting_all(config: Config, store: Option<Store>, ground: Ground) -> Self {
         let pace_folders = cloud::pace_folders(&ground.env, store.as_ref(), look::caller());
         Self {
+            http: Http::new().at_most(config.timeout),
             config,
             store,
             roots: Roots::Any,
@@ -113,7 +115,6 @@ impl Run {
             tick: None,
             warnings: RefCell::default(),
             pace_folders,
-            http: Http::new(),
             acme_https: RefCell::default(),
             askers: RefCell::default(),
             accounts: RefCell::default(),

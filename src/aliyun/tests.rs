@@ -119,6 +119,7 @@ fn ground() -> Ground {
         env: Env::from_iter(env),
         stop: CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     }
 }

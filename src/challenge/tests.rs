@@ -32,14 +32,27 @@ enum Trouble {
 }
 
 /// What stands in the fake DNS, by name and value, and what was asked of it.
-#[derive(Default)]
 struct Place {
+    /// The one seat at the CA: whoever does something in the DNS must not keep it.
+    seats: Seats,
     standing: RefCell<Vec<(String, String)>>,
     calls: RefCell<Vec<String>>,
     changing: RefCell<BTreeSet<String>>,
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        let (standing, calls, changing) = Default::default();
+        Self { seats: Seats::new(1), standing, calls, changing }
+    }
+}
+
 impl Place {
+    fn called(&self, what: String) {
+        assert_eq!(self.seats.free(), 1, "{what}: the seat was kept");
+        self.calls.borrow_mut().push(what);
+    }
+
     fn forget(&self, name: &str, value: &str) {
         self.standing.borrow_mut().retain(|(at, what)| at != name || what != value);
     }
@@ -65,7 +78,7 @@ impl Dns for FakeDns {
         name: &'a str,
         value: &'a str,
     ) -> LocalBoxFuture<'a, anyhow::Result<Option<String>>> {
-        self.place.calls.borrow_mut().push(format!("put {value}"));
+        self.place.called(format!("put {value}"));
         if self.trouble == Trouble::PutFails {
             return ready(Err(anyhow::anyhow!("no such zone"))).boxed_local();
         }
@@ -86,7 +99,7 @@ impl Dns for FakeDns {
         value: &'a str,
         id: Option<&'a str>,
     ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
-        self.place.calls.borrow_mut().push(format!("take {value} {}", id.unwrap_or("-")));
+        self.place.called(format!("take {value} {}", id.unwrap_or("-")));
         match self.trouble {
             Trouble::TakeAwayFails => ready(Err(anyhow::anyhow!("not today"))).boxed_local(),
             Trouble::TakeAwayHangs => pending().boxed_local(),
@@ -118,6 +131,7 @@ impl Look for FakeLook {
         wanted: &'a [Wanted],
         _limit: Duration,
     ) -> LocalBoxFuture<'a, anyhow::Result<Vec<String>>> {
+        assert_eq!(self.place.seats.free(), 1, "the seat was kept while the DNS is waited for");
         let standing = self.place.standing.borrow();
         let stands = |name: &str, value: &String| {
             standing.iter().any(|(at, what)| at == name && what == value)
@@ -147,6 +161,7 @@ fn world(trouble: Trouble) -> World {
         env: Env::default(),
         stop: CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let place = Rc::new(Place::default());
@@ -155,6 +170,7 @@ fn world(trouble: Trouble) -> World {
         look: Rc::new(FakeLook { place: Rc::clone(&place), trouble }),
         propagation: Duration::from_secs(1),
         settle: Duration::ZERO,
+        putting: Semaphore::new(SIDE_BY_SIDE),
     };
     let config = crate::config::Config::without_file(folder.path().join("store"));
     let prover = Prover {
@@ -192,9 +208,12 @@ enum Body {
 async fn prove(world: &World, body: Body) -> (String, Vec<String>) {
     let purpose = Purpose { lineage: LINEAGE, dns: "default", order: ORDER };
     let place = Rc::clone(&world.place);
+    let mut seat = place.seats.seat();
+    seat.take().await;
     let proved = world
         .prover
-        .prove(purpose, &proofs(), async move || {
+        .prove(purpose, &proofs(), &mut seat, async move || {
+            assert_eq!(place.seats.free(), 0, "begun without a seat");
             assert!(place.standing.borrow().len() >= 2, "begun before all values stood");
             match body {
                 Body::Answers => Ok("answer"),
@@ -250,7 +269,8 @@ async fn after_all_show_it_settles() {
     world.prover.open.borrow_mut().entry("default".to_owned()).and_modify(|opened| {
         let Opened { dns, look, propagation, .. } = &**opened;
         let (dns, look) = (Rc::clone(dns), Rc::clone(look));
-        *opened = Rc::new(Opened { dns, look, propagation: *propagation, settle });
+        let putting = Semaphore::new(SIDE_BY_SIDE);
+        *opened = Rc::new(Opened { dns, look, propagation: *propagation, settle, putting });
     });
     let began = Instant::now();
     let (ended, left) = prove(&world, Body::Answers).await;
@@ -394,7 +414,9 @@ async fn records_of_an_access_that_is_gone_stay_and_are_named() {
 async fn nothing_to_prove_asks_nothing() {
     let world = world(Trouble::NeverShows);
     let purpose = Purpose { lineage: LINEAGE, dns: "default", order: ORDER };
-    let proved = world.prover.prove(purpose, &[], async || Ok::<_, Infallible>(())).await;
+    let mut seat = world.place.seats.seat();
+    let body = async || Ok::<_, Infallible>(());
+    let proved = world.prover.prove(purpose, &[], &mut seat, body).await;
     assert!(proved.result.is_ok());
     assert_eq!(world.place.calls.take(), Vec::<String>::new());
 }

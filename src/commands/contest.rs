@@ -1,14 +1,16 @@
 //! A target that several claims want: the latest call has it, unless its certificate has never gone there and cannot.
 //!
 //! A hook that was called with a broken lineage takes nothing away from one that works. But a lineage that has once
-//! been served is not displaced by an older one because its files cannot be read just now.
+//! been served is not displaced by an older one because its files cannot be read just now; it is, once its life is over.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::claims::name_of;
-use crate::cert::Fingerprint;
+use crate::cert::{Cert, Fingerprint};
 use crate::check::check;
 use crate::config::{Certificate, Target};
 use crate::journal::{Claim, LineageMemory};
@@ -41,6 +43,22 @@ impl Lost {
     }
 }
 
+/// The Certs of claims, as far as they can be read. Each is read once: two claims may contest a thousand targets.
+#[derive(Default)]
+struct Certs(BTreeMap<PathBuf, Option<Rc<Cert>>>);
+
+impl Certs {
+    async fn of(&mut self, claim: &Claim) -> Option<Rc<Cert>> {
+        if let Some(known) = self.0.get(&claim.source.path) {
+            return known.clone();
+        }
+        let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
+        let cert = read.ok().flatten().map(Rc::new);
+        self.0.insert(claim.source.path.clone(), cert.clone());
+        cert
+    }
+}
+
 /// Takes contested targets, of those that are `wanted`, from claims whose certificate cannot go there.
 pub(super) async fn contest(
     run: &Run,
@@ -48,9 +66,9 @@ pub(super) async fn contest(
     wanted: impl Fn(&Target) -> bool,
 ) -> Vec<Lost> {
     let all = claims.to_vec();
-    let mut lost = Vec::new();
+    let (mut certs, mut lost) = (Certs::default(), Vec::new());
     for (target, claimants) in contested(&all, wanted) {
-        for (loser, why) in losers(run, &all, &claimants, &target).await {
+        for (loser, why) in losers(run, &all, &mut certs, &claimants, &target).await {
             let claim = all[loser].clone();
             claims[loser].targets.retain(|other| *other != target);
             let name = name_of(&run.config, &all, &claim);
@@ -80,16 +98,20 @@ fn contested(claims: &[Claim], wanted: impl Fn(&Target) -> bool) -> Vec<(Target,
 async fn losers(
     run: &Run,
     claims: &[Claim],
+    certs: &mut Certs,
     claimants: &[usize],
     target: &Target,
 ) -> Vec<(usize, String)> {
+    let now = run.ground.clock.now();
     let mut losers = Vec::new();
     for place in claimants {
         let claim = &claims[*place];
-        if losers.is_empty() && has_delivered(run, claim, target) {
+        let cert = certs.of(claim).await;
+        let has_ended = cert.as_ref().is_some_and(|cert| cert.leaf().not_after <= now);
+        if losers.is_empty() && !has_ended && has_delivered(run, claim, target) {
             return losers;
         }
-        match why_not(run, claim, target, &rivals(claims, claimants, claim)).await {
+        match why_not(run, cert.as_deref(), target, &rivals(claims, claimants, claim)) {
             None => return losers,
             Some(why) => losers.push((*place, why)),
         }
@@ -134,11 +156,10 @@ fn overtaken_by<'a>(run: &Run, leaf: Fingerprint, rivals: &[&'a Claim]) -> Optio
     rivals.iter().find(has_gone_on).copied()
 }
 
-/// Why the claim's certificate cannot go onto the target, as things are.
-async fn why_not(run: &Run, claim: &Claim, target: &Target, rivals: &[&Claim]) -> Option<String> {
-    let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
-    let Ok(Some(cert)) = read else { return Some("its files cannot be used".to_owned()) };
-    let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
+/// Why a claim's certificate cannot go onto the target, as things are.
+fn why_not(run: &Run, cert: Option<&Cert>, target: &Target, rivals: &[&Claim]) -> Option<String> {
+    let Some(cert) = cert else { return Some("its files cannot be used".to_owned()) };
+    let faults = check(cert, &target.domain, &run.roots, run.ground.clock.now());
     faults.first().map(ToString::to_string).or_else(|| {
         let newer = overtaken_by(run, cert.leaf().fingerprint, rivals)?;
         Some(format!("its certificate is older than the newest of {}", newer.source))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::contest::{Lost, contest};
@@ -14,7 +14,6 @@ use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Hook as Flags};
 use crate::config::{CdnDomain, Config, Target};
 use crate::ground::Ground;
-use crate::hook::Dialect;
 use crate::journal::Claim;
 use crate::plan::{
     Asked, CertOutcome, Conflict, LeftOut, Lineage, Origin, Owned, Ownership, TargetOutcome,
@@ -33,12 +32,6 @@ use wish::{Said, Wish, wish};
 
 /// A timer that has not run for two days does not run: it is set to every hour.
 const TIMER_RUNS: SignedDuration = SignedDuration::from_hours(48);
-
-/// Seconds after which a hook ends: the clients that have a time limit of their own give two minutes (lego).
-const DEADLINE: u64 = 100;
-
-/// Caddy's events end a program after 30 seconds, without a word to it.
-const DEADLINE_AT_CADDY: u64 = 25;
 
 /// What is left of the deadline for telling how far we came.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -59,7 +52,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
         Called::For(events) => events,
         Called::ForNothing(code) => return Ok(Ended { code, ..Ended::default() }),
     };
-    let deadline = began + Duration::from_secs(flags.deadline.unwrap_or_else(|| patience(&events)));
+    let deadline =
+        began + Duration::from_secs(flags.deadline.unwrap_or_else(|| call::patience(&events)));
     let config = configured_or_not(global, &ground)?;
     let (store, unwritable) = store_of(&config);
     let mut run = open(config, store, ground)?;
@@ -75,7 +69,7 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     });
     let wishes = wishes.collect::<Result<_, _>>()?;
     let mut round = Round { run: &run, wishes, stored, unwritable };
-    let forgotten = round.remember_all(deadline, started).await;
+    let forgotten = round.remember_all(deadline).await;
     let ends = round.keep_all(deadline).await;
     if let Some(why) = &forgotten {
         run.warn(format!("not remembered, so `certferry renew` will not keep it in step: {why}"));
@@ -84,11 +78,6 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let mut report = Report::new("hook", started, run.ground.clock.now(), ends);
     report.remembered = Some(forgotten.is_none());
     Ok(Ended::of(&report, global, Form::from(flags.json)))
-}
-
-fn patience(events: &[crate::hook::Event]) -> u64 {
-    let is_caddys = events.iter().any(|event| event.dialect == Dialect::Caddy);
-    if is_caddys { DEADLINE_AT_CADDY } else { DEADLINE }
 }
 
 /// The store, if only for reading; and why it cannot be written to. That never stops the upload.
@@ -101,9 +90,9 @@ fn store_of(config: &Config) -> (Option<Store>, Option<anyhow::Error>) {
 
 impl Round<'_> {
     /// Leaves the claims, then those of which the files tell more. Answers why one could not be left.
-    async fn remember_all(&mut self, deadline: Instant, now: Timestamp) -> Option<String> {
+    async fn remember_all(&mut self, deadline: Instant) -> Option<String> {
         let mut forgotten: Vec<_> = self.wishes.iter().map(|wish| self.remember(wish)).collect();
-        let learn = join_all(self.wishes.iter_mut().map(|wish| wish.learn_names(now)));
+        let learn = join_all(self.wishes.iter_mut().map(|wish| wish.learn_names()));
         let learned = tokio::time::timeout_at(deadline, learn).await.unwrap_or_default();
         for (place, _) in learned.iter().enumerate().filter(|(_, has_learned)| **has_learned) {
             forgotten[place] = self.remember(&self.wishes[place]);

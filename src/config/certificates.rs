@@ -9,9 +9,6 @@ use super::{
     CdnDomain, Certificate, Challenge, Config, Deploy, KeyType, Source, acme, dns_name, edge,
 };
 
-/// Let's Encrypt and most others take no more names in one certificate.
-const MOST_NAMES: usize = 100;
-
 /// A CertName is at most 63 characters long (Certificate Management Service, newest document).
 const LONGEST_CERT_NAME: usize = 63;
 
@@ -79,7 +76,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     let deploy = parts.iter().map(|part| deploy(part, meant, &owner, owners)).collect();
     let name = name?;
     own_name(section, &name, owners);
-    Some(Certificate {
+    let certificate = Certificate {
         name,
         domains,
         dns,
@@ -91,7 +88,9 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         source,
         deploy,
         line,
-    })
+    };
+    acme::judge_names(section, &certificate, meant);
+    Some(certificate)
 }
 
 /// Is it issued elsewhere, whatever may be wrong with how that is said?
@@ -153,10 +152,6 @@ fn domains(section: &Section<'_>) -> Vec<String> {
                 "write a name as in a browser's address line, `*.` before it for a wildcard",
             ),
         }
-    }
-    if names.len() > MOST_NAMES {
-        let help = "share them out among several `[[certificate]]`";
-        value.wrong(format!("has {} names; a CA takes {MOST_NAMES}", names.len()), help);
     }
     names
 }

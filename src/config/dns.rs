@@ -18,6 +18,9 @@ const LONGEST_PROPAGATION: Duration = Duration::from_secs(24 * 3600);
 /// Some CAs give an order no more than an hour.
 const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
 
+/// Of `[http] timeout`: no call of ours is given more in any case.
+const LONGEST_CALL: Duration = Duration::from_secs(60);
+
 /// The lowest that all but a few providers take (NameSilo: an hour).
 const USUAL_TTL: u32 = 600;
 
@@ -119,7 +122,7 @@ fn alidns(section: &Section<'_>, accounts: &BTreeMap<String, Aliyun>) -> Provide
 }
 
 fn rfc2136(section: &Section<'_>) -> Option<Provider> {
-    let server = section.needed("server", "\"192.0.2.53\"").and_then(|value| {
+    let server = section.value("server").map(|value| {
         let text = value.text()?;
         server(&value, text)
     });
@@ -134,7 +137,8 @@ fn rfc2136(section: &Section<'_>) -> Option<Provider> {
     ];
     let algorithm = section.value("algorithm").and_then(|value| value.one_of(&algorithms));
     Some(Provider::Rfc2136 {
-        server: server?,
+        // One that is wrong is not as good as none.
+        server: server.map_or(Some(None), |server| server.map(Some))?,
         key_name: key_name?.to_owned(),
         algorithm: algorithm.unwrap_or(TsigAlgorithm::HmacSha256),
         key_file: key_file?,
@@ -275,12 +279,13 @@ fn server(value: &Value<'_>, text: &str) -> Option<SocketAddr> {
     address.ok()
 }
 
-/// `propagation_timeout`, which cannot be nothing, or `settle`, which can.
-fn time(section: &Section<'_>, key: &str) -> Option<Duration> {
+/// `propagation_timeout` or `timeout`, which cannot be nothing, or `settle`, which can.
+pub(super) fn time(section: &Section<'_>, key: &str) -> Option<Duration> {
     let value = section.value(key)?;
     let text = value.text()?;
     let (least, longest, range) = match key {
         "settle" => (Duration::ZERO, LONGEST_SETTLE, "write a time, at most `1h`"),
+        "timeout" => (Duration::from_secs(1), LONGEST_CALL, "write a time from `1s` to `1m`"),
         _ => (Duration::from_secs(1), LONGEST_PROPAGATION, "write a time above 0, at most `24h`"),
     };
     match duration(text) {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 
 use super::said::{Section, Value};
-use super::{Aliyun, CdnApi, Keys, StoreAt, Trust, credentials};
+use super::{Aliyun, CdnApi, Keys, StoreAt, Trust, credentials, dns};
 
 /// The documented limit of a user's uploads is 10 a second (API document of SetDomainServerCertificate); 104 ms apart are 9.6.
 const MOST_CALLS_PER_SECOND: f64 = 9.6;
@@ -58,6 +59,13 @@ pub(super) fn trust(file: &Section<'_>) -> Trust {
         }
         None => Trust::Public,
     }
+}
+
+/// `timeout` of `[http]`.
+pub(super) fn http(file: &Section<'_>) -> Option<Duration> {
+    let section = file.section("http")?;
+    section.only(&["timeout"]);
+    dns::time(&section, "timeout")
 }
 
 /// All accounts; `default` is always among them.

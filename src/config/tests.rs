@@ -66,6 +66,7 @@ fn everything_said() {
     assert_eq!(config.store.path, Path::new("/etc/certferry/store"));
     assert_eq!(config.store.keep_versions, 0);
     assert_eq!(config.trust, Trust::File(PathBuf::from("/etc/certferry/roots.pem")));
+    assert_eq!(config.timeout, Some(Duration::from_secs(20)));
     let account = &config.aliyun["second"];
     assert_eq!(account.keys.as_ref().unwrap().access_key_id, "LTAI");
     assert_eq!(account.keys.as_ref().unwrap().access_key_secret_file, Path::new("secret"));
@@ -111,8 +112,10 @@ fn every_dns_said() {
     else {
         panic!("rfc2136")
     };
-    assert_eq!((server.to_string().as_str(), key_name.as_str()), ("192.0.2.53:53", "key."));
+    assert_eq!((*server, key_name.as_str()), ("192.0.2.53:53".parse().ok(), "key."));
     assert_eq!((*algorithm, key_file.as_path()), (TsigAlgorithm::HmacSha512, Path::new("tsig")));
+    let alone = &config.dns["no-server"].provider;
+    assert!(matches!(alone, Provider::Rfc2136 { server: None, .. }), "{alone:?}");
     let Provider::Exec { program } = &config.dns["program"].provider else { panic!("exec") };
     assert_eq!(program, Path::new("/etc/certferry/put-txt"));
 }

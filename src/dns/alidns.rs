@@ -229,6 +229,7 @@ mod tests {
             env: Env::from_iter(keys),
             stop,
             say: Say::nothing(),
+            ask: crate::ground::Ask::nobody(),
             width: 80,
         };
         let url = "http://127.0.0.1:1".to_owned();

@@ -65,6 +65,7 @@ fn issuer(folder: &tempfile::TempDir, http: Http) -> Issuer {
         env: Env::default(),
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let mut config = Config::without_file(root);

@@ -78,8 +78,8 @@ impl Run {
         if let Some(http) = self.acme_https.borrow().get(file) {
             return Ok(http.clone());
         }
-        let http =
-            Http::trusting(super::read_roots(file, &format!("`ca_file` of {}", acme.section()))?);
+        let root = super::read_roots(file, &format!("`ca_file` of {}", acme.section()))?;
+        let http = Http::trusting(root).at_most(self.config.timeout);
         self.acme_https.borrow_mut().insert(file.clone(), http.clone());
         Ok(http)
     }

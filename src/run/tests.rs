@@ -114,6 +114,7 @@ fn run(cloud: &Cloud, store: Option<Store>) -> Run {
         input: crate::ground::Input::nothing(),
         stop: Default::default(),
         say,
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let config = Config { trust: Trust::Any, ..Config::without_file(PathBuf::new()) };

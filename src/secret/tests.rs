@@ -131,6 +131,8 @@ fn cleaned_texts() {
         "Bad. Server string to sign is:POST&%2F&Abc",
         "Bad. Server string to sign is:[removed]",
     );
+    check_clean("JSON's slash", r"a s3cr3t\/of+the=AccessKey b", "a [removed] b");
+    check_clean("JSON's numbers", r"a s3cr3t\u002Fof\u002Bthe\u003dAccessKey b", "a [removed] b");
     check_clean("control characters", "a\nb\tc\u{1b}[31md\u{202e}e", "a b c [31md e");
     check_clean("a parameter", "x Signature=abc%3D&y=1", "x Signature=[removed]&y=1");
     check_clean("not its method", "SignatureMethod=HMAC-SHA1&y", "SignatureMethod=HMAC-SHA1&y");
@@ -162,6 +164,46 @@ fn base64_at_every_place() {
             assert!(longest < PIECE + 20, "{before}: {shown}");
         }
     }
+}
+
+/// What a server may have made of what it got, and what that is called.
+fn twice_encoded(text: &str) -> Vec<(String, String)> {
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let encodings: [(&str, &dyn Fn(&str) -> String); 4] = [
+        ("base64", &|text| BASE64_STANDARD.encode(text)),
+        ("base64url", &|text| BASE64_URL_SAFE.encode(text)),
+        ("hex", &hex),
+        ("percent", &|text| percent_encoded(text).to_string()),
+    ];
+    let once = encodings.iter().map(|(name, encode)| ((*name).to_owned(), encode(text)));
+    let twice = encodings.iter().flat_map(|(first, inner)| {
+        let inner = inner(text);
+        encodings.map(|(second, outer)| (format!("{second} of {first}"), outer(&inner)))
+    });
+    once.chain(twice).collect()
+}
+
+#[test]
+fn encoded_once_and_twice() {
+    for secret in [
+        "s3cr3t/of+the=AccessKey",
+        "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVt\n-----END PRIVATE KEY-----",
+    ] {
+        let redactor = Redactor::knowing([SecretString::from(secret)]);
+        for around in ["", "u", "us:", "user:"] {
+            for (row, text) in twice_encoded(&format!("{around}{secret}{around}")) {
+                let shown = redactor.clean(&format!("got: {text} (bad)"));
+                assert!(shown.contains(REMOVED) && shown.len() < 60, "{row}, {around:?}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_encoded_and_no_secret_stays() {
+    let text = BASE64_STANDARD.encode("nothing that anybody must not see");
+    let shown = Redactor::knowing(["s3cr3t/of+the=AccessKey".into()]).clean(&text);
+    assert_eq!(shown, text);
 }
 
 #[test]

@@ -12,9 +12,9 @@ use super::shown;
 use crate::cert::{self, Cert};
 use crate::config::Source;
 
-/// Reads the Cert of another client: of its chain and key, or of its folder. There it is `privkey.pem` with `fullchain.pem`, or with `cert.pem` and `chain.pem`
-/// (certbot's names; acmetool's are the same without `.pem`). While the client changes its files, looks again after 1
-/// and 5 seconds.
+/// Reads the Cert of another client: of its chain and key, or of its folder. There it is `privkey.pem` with
+/// `fullchain.pem`, or with `cert.pem` and `chain.pem` (certbot's names; acmetool's are the same without `.pem`). While the
+/// client changes its files, looks again after 1 and 5 seconds.
 ///
 /// Links are followed. Root and the caller (`caller_uid`) must own what is at their end, and no one else may write it
 /// or any folder on the way; a key may be read by a group.
@@ -45,6 +45,20 @@ async fn read_folder(folder: &Path, caller_uid: u32) -> anyhow::Result<Cert> {
         ));
     }
     patiently(|| look(|| parts_of(folder), caller_uid)).await
+}
+
+/// The same at one glance, for whoever only looks: what a client is changing just now is told as it is.
+///
+/// # Errors
+/// As [`read_source`].
+pub fn glance(source: &Source, caller_uid: u32) -> anyhow::Result<Cert> {
+    let parts = || match &source.key {
+        Some(key) => Parts { chain: vec![source.path.clone()], key: key.clone() },
+        None => parts_of(&source.path),
+    };
+    look(parts, caller_uid).map_err(|trouble| match trouble {
+        Trouble::Unsteady(error) | Trouble::Lasting(error) => error,
+    })
 }
 
 /// The files that make a Cert.

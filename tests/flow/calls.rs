@@ -163,6 +163,7 @@ impl World {
             input: certferry::ground::Input::nothing(),
             stop: Default::default(),
             say,
+            ask: certferry::ground::Ask::nobody(),
             width: 80,
         };
         aliyun::Account::open("main", &config, None, Http::new(), &ground, Vec::new())

@@ -157,7 +157,8 @@ impl House {
         command
     }
 
-    fn config_text(&self) -> String {
+    /// The config that the next run has.
+    pub(crate) fn config_text(&self) -> String {
         if self.config.starts_with("[[raw]]") {
             return self.config.replace("[[raw]]", "");
         }

@@ -10,13 +10,19 @@ use crate::cli::Hook as Flags;
 use crate::commands::{Refusal, told_error};
 use crate::config::CdnDomain;
 use crate::ground::Ground;
-use crate::hook::{self, Call, Error, Event, Files, Heard};
+use crate::hook::{self, Call, Dialect, Error, Event, Files, Heard};
 
 /// Ten thousand hostnames, each as long as one may be, fit well.
 const MOST_STDIN: u64 = 4 << 20;
 
 /// acmetool has written its hostnames before it waits.
 const STDIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Seconds after which a hook ends: the clients that have a time limit of their own give two minutes (lego).
+const DEADLINE: u64 = 100;
+
+/// Caddy's events end a program after 30 seconds, without a word to it.
+const DEADLINE_AT_CADDY: u64 = 25;
 
 /// What a call is about.
 pub(super) enum Called {
@@ -45,6 +51,12 @@ pub(super) async fn called(flags: &Flags, ground: &Ground) -> Result<Called, Ref
         ground.say.line(format!("{dialect}: {name} ({source})"));
     }
     Ok(Called::For(events))
+}
+
+/// Within how many seconds the client wants an end.
+pub(super) fn patience(events: &[Event]) -> u64 {
+    let is_caddys = events.iter().any(|event| event.dialect == Dialect::Caddy);
+    if is_caddys { DEADLINE_AT_CADDY } else { DEADLINE }
 }
 
 /// Which certificate gets which of the CDN domains that flags name: the first that covers it. With several
@@ -94,4 +106,45 @@ fn wrong(error: Error) -> Refusal {
 /// Where a link leads now.
 fn place(link: &Path) -> PathBuf {
     link.canonicalize().unwrap_or_else(|_| link.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+    use crate::hook::Names;
+
+    fn event(dialect: Dialect, names: &[&str]) -> Event {
+        let names = names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let name = names.first().cloned().unwrap_or_default();
+        Event { dialect, source: Source::folder("/l"), name, names: Names::Told(names) }
+    }
+
+    #[test]
+    fn caddy_waits_for_less() {
+        assert_eq!(patience(&[event(Dialect::Caddy, &[])]), 25);
+        assert_eq!(patience(&[event(Dialect::Lego5, &[])]), 100);
+        assert_eq!(patience(&[]), 100);
+    }
+
+    #[test]
+    fn a_cdn_domain_goes_to_what_covers_it() {
+        let check = |domains: &[&str], expected: &[(&str, &[&str])]| {
+            let events = [&["a.test", "www.a.test"], &["*.b.test", "c.test"]]
+                .map(|names| event(Dialect::Acmetool, names));
+            let domains: Vec<String> = domains.iter().map(|&domain| domain.to_owned()).collect();
+            let shares = shared(&domains, events.into());
+            let shares: Vec<_> =
+                shares.iter().map(|(event, own)| (&*event.name, own.clone())).collect();
+            let owned = |own: &[&str]| own.iter().map(|&domain| domain.to_owned()).collect();
+            let expected: Vec<(&str, Vec<String>)> =
+                expected.iter().map(|(name, own)| (*name, owned(own))).collect();
+            assert_eq!(shares, expected, "{domains:?}");
+        };
+        check(&[], &[("a.test", &[]), ("*.b.test", &[])]);
+        check(&["x.b.test"], &[("*.b.test", &["x.b.test"])]);
+        check(&["*.b.test", "A.test"], &[("a.test", &["A.test"]), ("*.b.test", &["*.b.test"])]);
+        check(&["x.y.b.test"], &[("a.test", &["x.y.b.test"])]);
+        check(&["www.a.test", "c.test"], &[("a.test", &["www.a.test"]), ("*.b.test", &["c.test"])]);
+    }
 }

@@ -1,7 +1,7 @@
 //! What a call of the hook means: by the flags, then the config, then an earlier call that named targets, then the
 //! certificate's names.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::targets;
 use crate::commands::claims::{self, source_of};
@@ -21,6 +21,8 @@ pub(super) struct Wish {
     pub(super) claim: Option<Claim>,
     /// The account of guessed targets.
     pub(super) aliyun: String,
+    /// When the hook counts as called.
+    at: Timestamp,
     /// Names of the certificate that cannot be CDN domains.
     pub(super) no_domains: Vec<String>,
 }
@@ -49,7 +51,8 @@ pub(super) fn wish(
     // An entry of the config that says nothing of CDN domains leaves it to the flag.
     let says = |one: &Certificate| !said.discover || !one.deploy.is_empty();
     let is_known = configured.is_some_and(says) && said.domains.is_empty();
-    let mut wish = Wish { event, claim: None, aliyun, no_domains: Vec::new() };
+    let at = called_at(stored, now);
+    let mut wish = Wish { event, claim: None, aliyun, at, no_domains: Vec::new() };
     if is_known {
         return Ok(wish);
     }
@@ -62,11 +65,11 @@ pub(super) fn wish(
             (targets(said.domains, &wish.aliyun)?, discovers)
         }
         _ => {
-            wish.guess_at_first(earlier, now);
+            wish.guess_at_first(earlier);
             return Ok(wish);
         }
     };
-    let new = wish.new_claim(now);
+    let new = wish.new_claim();
     wish.claim = Some(Claim { targets, discovers, guessed: false, ..new });
     Ok(wish)
 }
@@ -89,30 +92,30 @@ impl Wish {
 
     /// Before the files were read: the names that the client told, else what an earlier call left, else the one name
     /// that nearly every client calls a certificate by.
-    fn guess_at_first(&mut self, earlier: Option<Claim>, now: Timestamp) {
+    fn guess_at_first(&mut self, earlier: Option<Claim>) {
         match (self.event.names.told(), earlier) {
-            ([], Some(earlier)) => self.claim = Some(self.renewed(earlier, now)),
+            ([], Some(earlier)) => self.claim = Some(self.renewed(earlier)),
             ([], None) => {
                 let only = match self.event.names {
                     Names::Told(_) => Vec::new(),
                     Names::InFiles => claims::guesses(&[&self.event.name], &self.aliyun).0,
                 };
-                self.claim = Some(Claim { targets: only, ..self.new_claim(now) });
+                self.claim = Some(Claim { targets: only, ..self.new_claim() });
             }
-            ([_, ..], _) => self.guess(now),
+            ([_, ..], _) => self.guess(),
         }
     }
 
     /// The certificate's names stand for its targets.
-    fn guess(&mut self, now: Timestamp) {
+    fn guess(&mut self) {
         let names: Vec<&String> = self.event.names.told().iter().collect();
         let (targets, no_domains) = claims::guesses(&names, &self.aliyun);
         self.no_domains = no_domains;
-        self.claim = Some(Claim { targets, ..self.new_claim(now) });
+        self.claim = Some(Claim { targets, ..self.new_claim() });
     }
 
     /// Where nobody tells the names, the files do. Is the claim another one now?
-    pub(super) async fn learn_names(&mut self, now: Timestamp) -> bool {
+    pub(super) async fn learn_names(&mut self) -> bool {
         let Some(claim) = self.claim.as_ref().filter(|claim| claim.guessed) else { return false };
         let is_told = match &self.event.names {
             Names::InFiles => false,
@@ -123,16 +126,16 @@ impl Wish {
         }
         let Some(cert) = look::cert_of(&self.event.source).await else { return false };
         self.event.names = Names::Told(cert.leaf().names.clone());
-        self.guess(now);
+        self.guess();
         true
     }
 
     /// An earlier call's claim, called again: its client may keep the key elsewhere now.
-    fn renewed(&self, earlier: Claim, now: Timestamp) -> Claim {
-        Claim { at: now, source: self.event.source.clone(), ..earlier }
+    fn renewed(&self, earlier: Claim) -> Claim {
+        Claim { at: self.at, source: self.event.source.clone(), ..earlier }
     }
 
-    fn new_claim(&self, now: Timestamp) -> Claim {
+    fn new_claim(&self) -> Claim {
         Claim {
             client: self.event.dialect.client().to_owned(),
             source: self.event.source.clone(),
@@ -141,9 +144,16 @@ impl Wish {
             targets: Vec::new(),
             guessed: true,
             discovers: None,
-            at: now,
+            at: self.at,
         }
     }
+}
+
+/// Later than all calls before it, also those that a clock noted which ran ahead: the latest call is the last one.
+fn called_at(stored: &[Claim], now: Timestamp) -> Timestamp {
+    let latest = stored.iter().map(|claim| claim.at).max();
+    let after = latest.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
+    after.map_or(now, |after| after.max(now))
 }
 
 /// The certificate of the config that is this lineage: by its path, else a `source` of the same name.

@@ -99,6 +99,7 @@ fn who_we_are() {
             env: certferry::ground::Env::from_iter(half),
             stop: tokio_util::sync::CancellationToken::new(),
             say: certferry::ground::Say::nothing(),
+            ask: certferry::ground::Ask::nobody(),
             width: 80,
         };
         let http = certferry::http::Http::new();

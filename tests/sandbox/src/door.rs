@@ -1,4 +1,4 @@
-//! The door: a listener whose connections can be reset in the middle of a call.
+//! The door: a listener whose connections can be reset in the middle of a call, or say everything twice.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,11 +18,8 @@ use tokio_rustls::server::TlsStream;
 /// A listener of [`Wire`]s.
 pub(crate) struct Door(pub(crate) TcpListener);
 
-impl Listener for Door {
-    type Io = Wire;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
+impl Door {
+    async fn wire(&mut self) -> (Wire, SocketAddr) {
         loop {
             // A connection that failed before it was accepted concerns its client only.
             if let Ok((stream, address)) = self.0.accept().await {
@@ -30,6 +27,16 @@ impl Listener for Door {
                 return (Wire { stream, cut: Cut::default() }, address);
             }
         }
+    }
+}
+
+impl Listener for Door {
+    type Io = Echo<Wire>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Echo<Wire>, SocketAddr) {
+        let (wire, address) = self.wire().await;
+        (Echo::of(wire.cut.clone(), wire), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -40,7 +47,7 @@ impl Listener for Door {
 /// A listener of [`Wire`]s within TLS.
 pub(crate) struct TlsDoor {
     /// Connections whose handshake is done: one that never does it keeps nobody waiting.
-    ready: mpsc::UnboundedReceiver<(TlsStream<Wire>, SocketAddr)>,
+    ready: mpsc::UnboundedReceiver<(Echo<TlsStream<Wire>>, SocketAddr)>,
     address: SocketAddr,
 }
 
@@ -51,12 +58,13 @@ impl TlsDoor {
         let (done, ready) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             loop {
-                let (wire, address) = door.accept().await;
+                let (wire, address) = door.wire().await;
                 let (done, acceptor) = (done.clone(), acceptor.clone());
                 tokio::spawn(async move {
                     // A handshake that failed concerns its client only.
+                    let cut = wire.cut.clone();
                     if let Ok(stream) = acceptor.accept(wire).await {
-                        drop(done.send((stream, address)));
+                        drop(done.send((Echo::of(cut, stream), address)));
                     }
                 });
             }
@@ -66,10 +74,10 @@ impl TlsDoor {
 }
 
 impl Listener for TlsDoor {
-    type Io = TlsStream<Wire>;
+    type Io = Echo<TlsStream<Wire>>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TlsStream<Wire>, SocketAddr) {
+    async fn accept(&mut self) -> (Echo<TlsStream<Wire>>, SocketAddr) {
         match self.ready.recv().await {
             Some(connection) => connection,
             None => std::future::pending().await,
@@ -83,17 +91,29 @@ impl Listener for TlsDoor {
 
 impl Connected<IncomingStream<'_, TlsDoor>> for Cut {
     fn connect_info(stream: IncomingStream<'_, TlsDoor>) -> Self {
-        stream.io().get_ref().0.cut.clone()
+        stream.io().cut.clone()
     }
 }
 
-/// Cuts the connection of the call that it was handed to: nothing is written to it any more.
+/// What is done to the connection of the call that it was handed to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<AtomicBool>);
+pub(crate) struct Cut(Arc<Done>);
+
+#[derive(Debug, Default)]
+struct Done {
+    is_cut: AtomicBool,
+    is_doubled: AtomicBool,
+}
 
 impl Cut {
+    /// Nothing is written to it any more.
     pub(crate) fn now(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.is_cut.store(true, Ordering::SeqCst);
+    }
+
+    /// What is written to it next is written twice.
+    pub(crate) fn twice(&self) {
+        self.0.is_doubled.store(true, Ordering::SeqCst);
     }
 }
 
@@ -112,7 +132,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Fails once the connection was cut, so that it is dropped; without linger its end is a reset.
     fn check(&self) -> io::Result<()> {
-        if !self.cut.0.load(Ordering::SeqCst) {
+        if !self.cut.0.is_cut.load(Ordering::SeqCst) {
             return Ok(());
         }
         self.stream.set_zero_linger()?;
@@ -146,6 +166,68 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A stream that says again, before the next flush, what was written to it while its [`Cut`] said so.
+pub(crate) struct Echo<S> {
+    stream: S,
+    cut: Cut,
+    again: Vec<u8>,
+}
+
+impl<S: AsyncWrite + Unpin> Echo<S> {
+    fn of(cut: Cut, stream: S) -> Self {
+        Self { stream, cut, again: Vec::new() }
+    }
+
+    fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.again.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.again) {
+                Poll::Ready(Ok(written)) => drop(self.again.drain(..written)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Echo<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Echo<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = written
+            && self.cut.0.is_doubled.load(Ordering::SeqCst)
+        {
+            self.again.extend_from_slice(&bytes[..written]);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            self.cut.0.is_doubled.store(false, Ordering::SeqCst);
+            std::task::ready!(self.poll_again(cx))?;
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

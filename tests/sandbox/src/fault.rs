@@ -74,6 +74,7 @@ pub(crate) enum Kind {
     Oversized,
     WrongType,
     Redirect(String),
+    Twice,
 }
 
 impl Fault {
@@ -224,6 +225,12 @@ impl Fault {
         self.of(Kind::WrongType)
     }
 
+    /// Answers the truth twice, one behind the other: the second one is the answer to nothing.
+    #[must_use]
+    pub fn twice(self) -> Self {
+        self.of(Kind::Twice)
+    }
+
     /// Sends the client elsewhere, keeping method and body (307): following it would hand the key to another host.
     #[must_use]
     pub fn redirect(self, location: impl Into<String>) -> Self {
@@ -279,6 +286,7 @@ impl Kind {
             Self::Oversized => "oversized".to_owned(),
             Self::WrongType => "wrong type".to_owned(),
             Self::Redirect(_) => "redirect".to_owned(),
+            Self::Twice => "twice".to_owned(),
         }
     }
 }

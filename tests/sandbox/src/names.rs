@@ -11,6 +11,7 @@ mod serve;
 mod tests;
 
 use crate::dns::{Dns, Zones};
+use crate::fault::Fault;
 use crate::stage::Stage;
 
 /// The zone that the acme-dns serves.
@@ -51,6 +52,7 @@ struct Shared {
 struct State {
     accounts: Vec<Account>,
     calls: Vec<Call>,
+    faults: Vec<Fault>,
 }
 
 /// An account of the acme-dns.
@@ -100,6 +102,21 @@ impl Names {
             .filter(|call| call.path.starts_with(path))
             .cloned()
             .collect()
+    }
+
+    /// Adds a fault, at `register`, `update`, `present`, `cleanup`, `dns-query`, `zones` (the PowerDNS) or `*`.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.push(fault);
+    }
+
+    /// Takes all faults away, spent or not.
+    pub fn heal(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// How many faults have not struck as often as they should.
+    pub fn faults_left(&self) -> usize {
+        self.shared.state().faults.iter().filter(|fault| fault.is_left()).count()
     }
 
     /// The password of every account of the acme-dns.

@@ -54,6 +54,7 @@ impl Answer {
         match fault {
             Kind::Refuse(_) => {}
             Kind::Reset => cut.now(),
+            Kind::Twice => cut.twice(),
             Kind::Silence => std::future::pending().await,
             Kind::Drip => body = Some(drip()),
             Kind::Html(status) => self = Self::html(status),

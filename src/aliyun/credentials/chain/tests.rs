@@ -132,6 +132,7 @@ fn account(
         env,
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     (Account::open("main", config, None, http, &ground, Vec::new()).unwrap(), asked)
@@ -353,6 +354,7 @@ async fn an_outage_is_no_reason_for_another_key() {
         env: Env::from_iter(env),
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let account =

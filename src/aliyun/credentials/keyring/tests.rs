@@ -59,6 +59,7 @@ impl World {
             env: Env::from_iter(env),
             stop: tokio_util::sync::CancellationToken::new(),
             say: Say::nothing(),
+            ask: crate::ground::Ask::nobody(),
             width: 80,
         };
         let config = Aliyun { role, ..Aliyun::default() };

@@ -4,21 +4,28 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State as Held;
+use axum::extract::{ConnectInfo, State as Held};
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::{AUTH_ZONE, Account, Call, HOOK_PASSWORD, HOOK_USER, Shared};
+use crate::door::{Cut, Door};
+use crate::fault::{self, Kind, Side};
+use crate::wire::{Answer, http_date};
 
 /// The length of a challenge's value: 256 bits in base64url. acme-dns takes no other.
 const VALUE: usize = 43;
 
 /// The longest answer that a message by UDP has here.
 const LONGEST: usize = 4096;
+
+/// Where the PowerDNS keeps its zones.
+const ZONES: &str = "/api/v1/servers/localhost/zones/";
 
 /// Status, content type and body.
 type Reply = (u16, &'static str, Vec<u8>);
@@ -27,31 +34,55 @@ type Reply = (u16, &'static str, Vec<u8>);
 pub(super) async fn run(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("the services' listener");
     let router = Router::new().fallback(answer).with_state(shared);
-    axum::serve(listener, router).await.expect("a server that only ends with its stage");
+    let service = router.into_make_service_with_connect_info::<Cut>();
+    axum::serve(Door(listener), service).await.expect("a server that only ends with its stage");
 }
 
-async fn answer(Held(shared): Held<Arc<Shared>>, request: Request<Body>) -> Response {
+async fn answer(
+    Held(shared): Held<Arc<Shared>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    request: Request<Body>,
+) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LONGEST).await.unwrap_or_default();
     let path = parts.uri.path().to_owned();
-    let (status, kind, body) = match (&parts.method, path.as_str()) {
-        (&Method::POST, "/acme-dns/register") => register(&shared),
-        (&Method::POST, "/acme-dns/update") => update(&shared, &parts.headers, &body),
-        (&Method::POST, "/hook/present" | "/hook/cleanup") => {
-            hook(&shared, &parts.headers, path.ends_with("present"), &body)
-        }
-        (&Method::POST, "/dns-query") => resolve(&shared, &parts.headers, &body).await,
-        (method, path) if path.starts_with("/api/v1/servers/localhost/zones/") => {
-            powerdns(&shared, method, &parts.headers, path, &body)
-        }
-        _ => text(404, "there is nothing here"),
+    let fault = fault::striking(&mut shared.state().faults, kind_of(&path), &[]);
+    let (status, kind, body) = match &fault {
+        Some(fault) if fault.side() == Side::Before => document(200, &json!({})),
+        Some(_) | None => carried_out(&shared, &parts, &path, &body).await,
     };
     shared.state().calls.push(Call { path, status });
-    Response::builder()
-        .status(StatusCode::from_u16(status).expect("a status"))
-        .header("content-type", kind)
-        .body(Body::from(body))
-        .expect("a response")
+    let date = http_date(jiff::Timestamp::now());
+    let mut answer = Answer::written(status, kind, String::from_utf8_lossy(&body).into_owned());
+    let Some(fault) = fault else { return answer.respond(&date, Some(Body::from(body))) };
+    if let Kind::Refuse(told) = &fault.kind {
+        let code = told.code.as_deref().unwrap_or("internal error");
+        let (status, kind, body) = document(told.status.unwrap_or(500), &json!({ "error": code }));
+        answer = Answer::written(status, kind, String::from_utf8_lossy(&body).into_owned());
+        let wait = told.retry_after.map(|wait| wait.div_ceil(1000).to_string());
+        answer.headers.extend(wait.map(|wait| ("retry-after".to_owned(), wait)));
+    }
+    answer.struck(fault.kind, &date, &cut).await
+}
+
+/// The name that a fault is at.
+fn kind_of(path: &str) -> &str {
+    if path.starts_with(ZONES) { "zones" } else { path.rsplit('/').next().unwrap_or_default() }
+}
+
+async fn carried_out(shared: &Shared, parts: &Parts, path: &str, body: &Bytes) -> Reply {
+    match (&parts.method, path) {
+        (&Method::POST, "/acme-dns/register") => register(shared),
+        (&Method::POST, "/acme-dns/update") => update(shared, &parts.headers, body),
+        (&Method::POST, "/hook/present" | "/hook/cleanup") => {
+            hook(shared, &parts.headers, path.ends_with("present"), body)
+        }
+        (&Method::POST, "/dns-query") => resolve(shared, &parts.headers, body).await,
+        (method, path) if path.starts_with(ZONES) => {
+            powerdns(shared, method, &parts.headers, path, body)
+        }
+        _ => text(404, "there is nothing here"),
+    }
 }
 
 fn text(status: u16, said: &str) -> Reply {

@@ -41,6 +41,7 @@ async fn faults_strike() {
     check("oversized", |f| f.after().oversized(), true, |s| s.is_ok_and(|(_, body)| body.len() > 8 << 20 && serde_json::from_str::<Value>(&body).is_ok())).await;
     check("wrong type", |f| f.after().wrong_type(), true, |s| has(s, 200, "{\"RequestId\":{\"value\":1}}")).await;
     check("redirect", |f| f.redirect("http://127.0.0.1:9/"), false, |s| has(s, 307, "")).await;
+    check("twice", |f| f.after().twice(), true, |s| has(s, 200, "RequestId")).await;
 }
 
 #[tokio::test]
