@@ -20,7 +20,6 @@ mod account;
 mod adopts;
 mod ari;
 mod certbot;
-#[allow(dead_code, reason = "not every client has a hook yet")]
 mod client;
 mod clients;
 mod crowd;
