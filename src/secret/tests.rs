@@ -133,6 +133,8 @@ fn cleaned_texts() {
     );
     check_clean("JSON's slash", r"a s3cr3t\/of+the=AccessKey b", "a [removed] b");
     check_clean("JSON's numbers", r"a s3cr3t\u002Fof\u002Bthe\u003dAccessKey b", "a [removed] b");
+    check_clean("escaped twice", r"a s3cr3t\\/of\\u002bthe=AccessKey b", "a [removed] b");
+    check_clean("a backslash", r"C:\new\user \u12 \ud800 \", r"C:\new\user \u12 \ud800 \");
     check_clean("control characters", "a\nb\tc\u{1b}[31md\u{202e}e", "a b c [31md e");
     check_clean("a parameter", "x Signature=abc%3D&y=1", "x Signature=[removed]&y=1");
     check_clean("not its method", "SignatureMethod=HMAC-SHA1&y", "SignatureMethod=HMAC-SHA1&y");

@@ -41,7 +41,7 @@ fn lintian_has_nothing_to_say() {
 fn it_runs_on_the_oldest_glibc() {
     let Some((_, folder)) = unpacked() else { return };
     let binary = folder.path().join("usr/bin/certferry");
-    let symbols = host("objdump", &["-T".as_ref(), binary.as_ref()]);
+    let symbols = host("readelf", &["--version-info".as_ref(), binary.as_ref()]);
     let versions: BTreeSet<(u32, u32)> = symbols
         .split("GLIBC_")
         .skip(1)

@@ -8,7 +8,7 @@ const CRON: &str = r#"
 cron() {
   line=$(grep -v '^#' /etc/cron.d/certferry | grep root | sed 's/^.* root //; s/rand(3000)/rand(1)/')
   env -i SHELL=/bin/sh "$(grep '^PATH=' /etc/cron.d/certferry)" /bin/sh -c "$line" >/tmp/mail 2>&1
-  echo "$1: exit $?, mail: $(head -n 1 /tmp/mail)"
+  echo "$1: exit $?, mail: $(head -n 1 /tmp/mail | sed 's/:[0-9]*:/:LINE:/')"
 }
 "#;
 
@@ -18,7 +18,7 @@ fn cron_does_it_without_systemd() {
     let town = Town::new(&package);
     let script = format!(
         "{CRON}
-dpkg -i /test/new.deb >/dev/null || exit 9
+dpkg -i /test/new.deb >/dev/null 2>&1 || exit 9
 test -L /etc/systemd/system/timers.target.wants/certferry.timer && echo 'enabled for the day systemd comes'
 cron 'nothing configured'
 {CERTBOT}
@@ -42,7 +42,7 @@ find / -xdev -name '*certferry*' -not -path '/test/*'"
     let want = "\
 enabled for the day systemd comes
 nothing configured: exit 1, mail: 
-a wrong configuration: exit 2, mail: error: /etc/certferry/config.toml: there is no `certificates`
+a wrong configuration: exit 2, mail: /etc/certferry/config.toml:LINE: `nonsense` is not known
 hook: exit 0
 a claim: exit 0, mail: 
 under systemd: exit 1, mail: 

@@ -133,11 +133,18 @@ impl House {
         Ended::of(&self.command(args).output().unwrap())
     }
 
-    /// The program with this config. Bounded: `timeout` ends one that hangs.
+    /// The program with this config.
     pub(crate) fn command(&self, args: &str) -> Command {
+        let mut command = self.program(env!("CARGO_BIN_EXE_certferry"));
+        command.args(args.split_whitespace());
+        command
+    }
+
+    /// Any program, in this house. Bounded: `timeout` ends one that hangs.
+    pub(crate) fn program(&self, program: &str) -> Command {
         self.write("config.toml", self.config_text());
         let mut command = Command::new("timeout");
-        command.args(["60", env!("CARGO_BIN_EXE_certferry")]).args(args.split_whitespace());
+        command.args(["60", program]);
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
