@@ -191,11 +191,16 @@ fn removing_keeps_configuration_and_store(machine: &Machine) {
 /// The trap: a Persistent timer whose stamp says that it has missed a run has it at once.
 fn coming_back_is_no_run(machine: &Machine) {
     let row = "back again";
-    let stamp = "touch -d '3 days ago' /var/lib/systemd/timers/stamp-certferry.timer";
-    machine.check(row, stamp, 0, &[]);
+    // Once a year and with no delay: a run that comes is the one that was missed.
+    let timer = "\
+mkdir -p /run/systemd/system/certferry.timer.d
+printf '[Timer]\\nOnCalendar=\\nOnCalendar=yearly\\nRandomizedDelaySec=0\\n' >/run/systemd/system/certferry.timer.d/yearly.conf
+touch -d '2 years ago' /var/lib/systemd/timers/stamp-certferry.timer";
+    machine.check(row, timer, 0, &[]);
     machine.check(row, "dpkg -i /test/new.deb && sleep 2", 0, &[]);
     timer_runs(machine, row);
     never_ran(machine, row);
+    machine.check(row, "rm -r /run/systemd/system/certferry.timer.d", 0, &[]);
 }
 
 fn purging_says_which_keys_it_deletes(machine: &Machine) {

@@ -51,6 +51,8 @@ pub(crate) struct Machine {
     nspawn: Child,
     /// Its PID 1, as this machine counts.
     leader: String,
+    /// Its control group.
+    group: PathBuf,
 }
 
 impl Machine {
@@ -60,7 +62,12 @@ impl Machine {
         let mut command = nspawn(release, shared);
         command.arg("--boot").stdout(said.try_clone().unwrap()).stderr(said);
         let nspawn = command.spawn().unwrap();
-        let mut machine = Self { release: release.to_owned(), nspawn, leader: String::new() };
+        let mut machine = Self {
+            release: release.to_owned(),
+            nspawn,
+            leader: String::new(),
+            group: group(shared),
+        };
         let end = Instant::now() + BOOT;
         while !machine.is_up() {
             let log = || fs::read_to_string(shared.join("boot.log")).unwrap();
@@ -121,6 +128,7 @@ impl Drop for Machine {
         }
         drop(self.nspawn.kill());
         drop(self.nspawn.wait());
+        take_away(&self.group);
     }
 }
 
@@ -129,6 +137,7 @@ pub(crate) fn without_systemd(release: &str, shared: &Path, script: &str) -> Ran
     let mut command = nspawn(release, shared);
     command.args(["--as-pid2", "--pipe", "sh", "-c"]).arg(format!("exec 2>&1; cd /; {script}"));
     let output = command.output().unwrap();
+    take_away(&group(shared));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     Ran { code: output.status.code(), said }
 }
@@ -140,13 +149,30 @@ fn nspawn(release: &str, shared: &Path) -> Command {
     assert!(tree.join("etc/os-release").exists(), "no {}; {remedy}", tree.display());
     let name = format!("certferry-{release}-{}", shared.file_name().unwrap().display());
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", LIFE, "systemd-nspawn", "--quiet", "--register=no"]);
+    command.args(["--kill-after=5", LIFE, "sh", "-c", IN_A_GROUP, "sh"]).arg(group(shared));
+    command.args(["systemd-nspawn", "--quiet", "--register=no"]);
     command.args(["--keep-unit", "--volatile=overlay", "--directory"]).arg(tree);
     command.arg(format!("--machine={}", name.replace(['.', '_'], "")));
     command.arg(format!("--bind={}:/test", shared.display()));
     // Whatever this machine has; the newest systemd takes no other.
     command.env("UNIFIED_CGROUP_HIERARCHY", "1").stdin(Stdio::null());
     command
+}
+
+/// A control group for each: two systemds in one would take each other's services away.
+const IN_A_GROUP: &str = r#"mkdir -p "$1" && echo $$ >"$1/cgroup.procs" && shift && exec "$@""#;
+
+fn group(shared: &Path) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let of_two = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
+    let top = of_two.expect("control groups, version 2").split(' ').nth(1).unwrap();
+    Path::new(top).join(format!("certferry{}", shared.file_name().unwrap().display()))
+}
+
+/// Those below it first, as they must be; nothing is in them any more.
+fn take_away(group: &Path) {
+    let each = ["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"];
+    drop(Command::new("find").arg(group).args(each).stderr(Stdio::null()).status());
 }
 
 fn child(pid: &str) -> Option<String> {
