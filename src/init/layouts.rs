@@ -178,7 +178,7 @@ mod tests {
                     both.try_fold(Caught::default(), |caught, (part, name)| caught.by(part, name))?;
                 let source = layout.source(Path::new(""), Path::new(chain), &caught);
                 let key = source.key.unwrap_or(source.path).display().to_string();
-                layout.has(&caught).then(|| (caught.name, key))
+                layout.has(&caught).then_some((caught.name, key))
             })
             .collect();
         let expect: Vec<_> =
