@@ -142,7 +142,12 @@ impl fmt::Display for Dialect {
             Self::Lego4 => "lego 4",
             Self::Lego5 => "lego 5",
             Self::Files => "another client",
-            other => other.client(),
+            Self::Certbot
+            | Self::AcmeSh
+            | Self::Dehydrated
+            | Self::Acmetool
+            | Self::Uacme
+            | Self::Caddy => self.client(),
         })
     }
 }

@@ -47,11 +47,10 @@ impl<'a> Word<'a> {
             Base::Folder(folder) => folder.join(path),
         };
         if !whole.is_absolute() {
-            let help = match dialect {
-                Dialect::Certbot => {
-                    "certbot gives the whole path, as /etc/letsencrypt/live/example.com".to_owned()
-                }
-                other => format!("{other} gives the whole path: look at what has called this hook"),
+            let help = if dialect == Dialect::Certbot {
+                "certbot gives the whole path, as /etc/letsencrypt/live/example.com".to_owned()
+            } else {
+                format!("{dialect} gives the whole path: look at what has called this hook")
             };
             let what = format!("{} is not an absolute path: {}", self.name, path.display());
             return Err(Error::new(what, help));

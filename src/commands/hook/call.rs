@@ -90,10 +90,12 @@ fn covers(event: &Event, written: &str) -> bool {
 async fn hostnames(ground: &Ground) -> Result<String, Refusal> {
     let help = "acmetool writes a hostname a line, and ends it: look at what has called this hook";
     ground.input.text(MOST_STDIN, STDIN_PATIENCE).await.map_err(|error| {
-        let what = match error.kind() {
-            ErrorKind::TimedOut => "stdin does not end".to_owned(),
-            ErrorKind::FileTooLarge => "stdin is too large for hostnames".to_owned(),
-            _ => format!("stdin cannot be read: {error}"),
+        let what = if error.kind() == ErrorKind::TimedOut {
+            "stdin does not end".to_owned()
+        } else if error.kind() == ErrorKind::FileTooLarge {
+            "stdin is too large for hostnames".to_owned()
+        } else {
+            format!("stdin cannot be read: {error}")
         };
         Refusal::Failed(anyhow!("{what}\nhelp: {help}"))
     })
