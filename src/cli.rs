@@ -266,6 +266,9 @@ pub struct Init {
     /// Entries without names: every CDN domain that the certificate covers, and later new ones
     #[arg(long, requires = "clients")]
     pub discover: bool,
+    /// Name of the [aliyun.NAME] whose CDN domains they are for
+    #[arg(long, value_name = "NAME", requires = "clients")]
+    pub aliyun: Option<String>,
     /// In place of a configuration that is there
     #[arg(long, conflicts_with = "clients")]
     pub force: bool,

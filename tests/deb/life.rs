@@ -58,13 +58,20 @@ fn installing_starts_the_timer_alone(machine: &Machine) {
     machine.check(row, "certferry --version", 0, &["certferry "]);
 }
 
+/// Debian 11's verifier wants a control group of this machine's own, so a unit calls it.
 fn units_are_well(machine: &Machine) {
-    let units = "certferry.service certferry.timer certferry-failed.service";
-    machine.is(
-        "verify",
-        &format!("cd /lib/systemd/system && systemd-analyze verify --man=no {units}"),
-        "",
-    );
+    let script = "\
+cat >/run/systemd/system/verify.service <<END
+[Service]
+Type=oneshot
+WorkingDirectory=/lib/systemd/system
+ExecStart=/usr/bin/systemd-analyze verify --man=no certferry.service certferry.timer certferry-failed.service
+StandardOutput=file:/tmp/verify
+StandardError=file:/tmp/verify
+END
+systemctl daemon-reload; systemctl start verify.service; echo exit $?; cat /tmp/verify
+rm /run/systemd/system/verify.service; systemctl daemon-reload";
+    machine.is("verify", script, "exit 0");
 }
 
 fn nothing_configured_is_passed_over(machine: &Machine) {
@@ -114,7 +121,7 @@ fn a_failed_hook_is_healed(machine: &Machine, town: &Town) {
     machine.check(row, "certferry status", 0, &["cdn.example.test  2", "  yes"]);
     machine.check(
         row,
-        "systemctl start certferry.service; journalctl -u certferry.service -n 5",
+        "systemctl start certferry.service; journalctl -u certferry.service -n 30",
         0,
         &["1 in step"],
     );
@@ -194,7 +201,7 @@ fn coming_back_is_no_run(machine: &Machine) {
 fn purging_says_which_keys_it_deletes(machine: &Machine) {
     let row = "purge";
     let says = [
-        "/var/lib/certferry, with the private keys (1) of\n  a\n",
+        "/var/lib/certferry, with the private keys (1) of\n  certbot /etc/letsencrypt/live/a\n",
         "/etc/certferry/secrets/aliyun",
     ];
     machine.check(row, "dpkg --purge certferry", 0, &says);

@@ -31,7 +31,7 @@ pub(crate) fn points(effects: &[Effect]) -> Vec<usize> {
     let mut sorts = BTreeSet::new();
     let is_first = |effect: &Effect| sorts.insert(sort(effect));
     let firsts = effects.iter().map(is_first).collect::<Vec<_>>();
-    let is_point = |at: &usize| firsts[at - 1] || at % SPREAD == 0;
+    let is_point = |at: &usize| firsts[at - 1] || at.is_multiple_of(SPREAD);
     (1..=effects.len()).filter(is_point).collect()
 }
 
@@ -48,7 +48,7 @@ fn sort(effect: &Effect) -> (Kind, PathBuf) {
         false if effect.kind.is_network() => None,
         false => Some(path.as_path()),
     };
-    (effect.kind, sort.unwrap_or(Path::new("")).to_owned())
+    (effect.kind, sort.unwrap_or_else(|| Path::new("")).to_owned())
 }
 
 /// What came of many ends.
