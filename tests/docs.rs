@@ -324,6 +324,19 @@ fn links_lead_somewhere() {
     assert_none("a link leads nowhere", &broken);
 }
 
+/// Below `src/`, or below the project.
+#[test]
+fn what_the_architecture_names_is_there() {
+    let text = page(Path::new("ARCHITECTURE.md")).text;
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|line| line.split(" | ").next());
+    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_there =
+        |path: &str| root().join("src").join(path).exists() || root().join(path).exists();
+    let broken: Vec<String> = named.filter(|path| !is_there(path)).map(str::to_owned).collect();
+    assert_none("ARCHITECTURE.md names what is not there", &broken);
+}
+
 /// The anchor that GitHub gives a heading.
 fn slug(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
