@@ -271,8 +271,9 @@ fn commands_are_right() {
         let lines = blocks.iter().flat_map(|text| text.lines()).map(|line| (line, true));
         let within = page.text.split('`').skip(1).step_by(2).map(|words| (words, false));
         for (text, is_whole) in lines.chain(within) {
-            // A usage with brackets, as in a table of commands, is no call.
-            let Some(words) = call(text).filter(|_| !text.contains(['[', '('])) else { continue };
+            // A usage with brackets, as in a table of commands, or with dots is no call.
+            let is_usage = text.contains(['[', '(']) || text.contains(" ... ");
+            let Some(words) = call(text).filter(|_| !is_usage) else { continue };
             count += 1;
             let error = Cli::try_parse_from(&words).err().filter(clap::Error::use_stderr);
             // What is spoken of may leave out what it needs.
@@ -321,6 +322,19 @@ fn links_lead_somewhere() {
         }
     }
     assert_none("a link leads nowhere", &broken);
+}
+
+/// Below `src/`, or below the project.
+#[test]
+fn what_the_architecture_names_is_there() {
+    let text = page(Path::new("ARCHITECTURE.md")).text;
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|line| line.split(" | ").next());
+    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_there =
+        |path: &str| root().join("src").join(path).exists() || root().join(path).exists();
+    let broken: Vec<String> = named.filter(|path| !is_there(path)).map(str::to_owned).collect();
+    assert_none("ARCHITECTURE.md names what is not there", &broken);
 }
 
 /// The anchor that GitHub gives a heading.
@@ -435,7 +449,9 @@ fn own_codes() -> BTreeSet<String> {
         let called = ["Error::new(", "ErrorEnd::of("];
         let calls =
             called.iter().flat_map(|name| text.split(name).skip(1)).filter_map(second_argument);
-        found.extend(calls.filter_map(|at| word(text, at)));
+        // Others of the name tell what is wrong there.
+        let is_code = |word: &String| !word.contains(' ');
+        found.extend(calls.filter_map(|at| word(text, at)).filter(is_code));
         let fields = text.split("code: \"").skip(1).filter_map(|rest| rest.split('"').next());
         found.extend(fields.map(str::to_owned));
     }
