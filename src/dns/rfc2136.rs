@@ -87,7 +87,10 @@ impl Rfc2136 {
         let now = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
         let verifier =
             message.finalize(&self.key.signer, now).context("the update cannot be signed")?;
-        let bytes = wire::by_tcp(self.server, &wire::encode(&message)?).await.map_err(|silence| {
+        let sent = wire::encode(&message)?;
+        let heard = wire::by_tcp(self.server, &sent).await;
+        let heard = heard.and_then(|bytes| Ok((wire::decode(&bytes)?, bytes)));
+        let (answer, bytes) = heard.map_err(|silence| {
             anyhow!(
                 "the DNS server {} did not take the update of {}: {silence}\nhelp: check `server` of the `[dns.NAME]`, and that \
                  it takes updates by TCP",
@@ -95,7 +98,6 @@ impl Rfc2136 {
                 plain(zone)
             )
         })?;
-        let answer = wire::decode(&bytes)?;
         if refusal(&answer).is_some() {
             return Ok(answer);
         }
