@@ -11,12 +11,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::dns::{Access, Accesses, Asker, Dns, NotPut, Wanted};
 use crate::ground::{Ground, Say};
 use crate::journal::Record;
 use crate::store::{LockError, Store, Wait};
+
+pub use self::seat::{Seat, Seats};
 
 /// Proves names to a CA by the DNS accesses of the configuration, and cleans up after runs that could not.
 pub struct Prover {
@@ -73,6 +76,8 @@ struct Opened {
     look: Rc<dyn Look>,
     propagation: Duration,
     settle: Duration,
+    /// Who may make ready and put.
+    putting: Semaphore,
 }
 
 /// What must be asked of the DNS. A trait, so that tests need no server.
@@ -107,20 +112,34 @@ impl Prover {
     }
 
     /// Puts all values, waits until they show, runs `body`, and takes away what was put. The word to stop drops the
-    /// waiting and the body; taking away then has 4 s, else 60 s and 2 s more for each value. Values that the journal knows of this order are
-    /// adopted. The caller holds the lineage's lock.
+    /// waiting; a body that has begun has a moment left, since a CA that looks for what was just taken away counts that as
+    /// a failure. Taking away then has 2.5 s, else 60 s and 2 s more for each value. Values that the journal knows of this
+    /// order are adopted. Only the body needs the `seat`: afterwards it is given away. The caller holds the lineage's lock.
     pub async fn prove<T, E>(
         &self,
         purpose: Purpose<'_>,
         proofs: &[Proof],
+        seat: &mut Seat,
         body: impl AsyncFnOnce() -> Result<T, E>,
     ) -> Proved<T, E> {
         let mut placed = Vec::new();
-        let result = match self.place(purpose, proofs, &mut placed).await {
-            Ok(()) => self.or_stop(async { body().await.map_err(Halt::Body) }).await,
+        let result = match self.place(purpose, proofs, seat, &mut placed).await {
+            Ok(()) => self.look_at(seat, body).await,
             Err(halt) => Err(halt),
         };
+        seat.give_away();
         Proved { result, left: self.clean_up(&placed).await }
+    }
+
+    /// Runs `body` on a seat. At the word to stop it is not begun.
+    async fn look_at<T, E>(
+        &self,
+        seat: &mut Seat,
+        body: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<T, Halt<E>> {
+        self.or_stop(seat.take().map(Ok)).await?;
+        let done = self.ground.soon_after_stop(body()).await;
+        done.ok_or(Halt::Stopped)?.map_err(Halt::Body)
     }
 
     /// Asks the DNS as the `[dns.NAME]` of this name says, for what others have put.
@@ -191,23 +210,38 @@ impl Prover {
         &self,
         purpose: Purpose<'_>,
         proofs: &[Proof],
+        seat: &mut Seat,
         placed: &mut Vec<Record>,
     ) -> Result<(), Halt<E>> {
         *placed = self.journaled(purpose.lineage, purpose.order).await.map_err(Halt::Unready)?;
         if proofs.is_empty() {
             return Ok(());
         }
+        seat.give_away();
         let access = self.access(purpose.dns).map_err(Halt::Unready)?;
-        let records = self.ready(self.records(purpose, &access, proofs)).await?;
-        for record in &records {
-            self.put(&access, record, placed).await?;
-        }
+        let records = self.put_all(purpose, &access, proofs, placed).await?;
         let wanted = wanted(&records);
         let silent = self.ready(access.look.shown(&wanted, access.propagation)).await?;
         for server in silent {
             self.ground.say.line(format!("{}: the DNS server {server}", purpose.lineage));
         }
         self.ready(sleep(access.settle).map(Ok)).await
+    }
+
+    /// Puts the records of the proofs; a provider is asked by a few orders at once.
+    async fn put_all<E>(
+        &self,
+        purpose: Purpose<'_>,
+        access: &Opened,
+        proofs: &[Proof],
+        placed: &mut Vec<Record>,
+    ) -> Result<Vec<Record>, Halt<E>> {
+        let _turn = self.ready(async { Ok(access.putting.acquire().await?) }).await?;
+        let records = self.ready(self.records(purpose, access, proofs)).await?;
+        for record in &records {
+            self.put(access, record, placed).await?;
+        }
+        Ok(records)
     }
 
     /// What an earlier run put, or was about to put, for this order.
@@ -353,7 +387,8 @@ impl Prover {
         }
         let keep = Rc::new(keep::InStore(self.store.clone()));
         let Access { dns, asker, propagation, settle } = self.accesses.open(name, keep)?;
-        let access = Rc::new(Opened { dns, look: asker, propagation, settle });
+        let putting = Semaphore::new(SIDE_BY_SIDE);
+        let access = Rc::new(Opened { dns, look: asker, propagation, settle, putting });
         self.open.borrow_mut().insert(name.to_owned(), Rc::clone(&access));
         Ok(access)
     }
@@ -441,12 +476,14 @@ const CLEAN_UP_EACH: Duration = Duration::from_secs(2);
 /// For all that killed runs left: what remains is tried again at the next run, in an hour.
 const REPAIR: Duration = Duration::from_secs(120);
 
-/// Names from which values are taken away at once: as many as orders that put them.
+/// Orders that put their values at once by one access, and names from which an order takes them away at once: providers
+/// have limits, and programs need memory.
 const SIDE_BY_SIDE: usize = 8;
 
-/// After SIGTERM: less than the five seconds after which impatient supervisors kill.
-const CLEAN_UP_WHEN_STOPPED: Duration = Duration::from_secs(4);
+/// After SIGTERM: with the body's moment, less than the five seconds after which impatient supervisors kill.
+const CLEAN_UP_WHEN_STOPPED: Duration = Duration::from_millis(2500);
 
 mod keep;
+mod seat;
 #[cfg(test)]
 mod tests;

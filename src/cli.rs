@@ -1,6 +1,7 @@
 //! The flags as typed. It gives them no meaning and opens nothing.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +26,25 @@ Without a command and with RENEWED_LINEAGE set (by certbot's --deploy-hook), it 
 Exit status: 0 all is as it should be; 1 something failed, the next run tries again;
 2 the command line or the configuration is wrong.";
 
+const AFTER_HOOK: &str = "\
+Which client has called it is seen by its environment (certbot, lego, acme.sh) or by its words after
+`--`: those of dehydrated and acmetool as they are, those of acme.sh's deploy hooks, uacme and Caddy
+with the client's name first. How to wire each stands in hooks/CLIENT/README.md.";
+
+const AFTER_INIT: &str = "\
+On a terminal and without a --from flag it asks, checks each answer, and at the end adds what is
+new to the configuration: what stands there stays. An AccessKey secret is typed unseen and goes into
+a file of its own. Ctrl-C leaves everything as it was.
+
+Without a terminal it prints the commented example, or writes it to the FILE of --config.
+
+With --from flags it lists what those clients have on stderr, and prints the [[certificate]] entries
+that the configuration lacks; --write adds them to it. Where the account can be asked, each CDN
+domain stands in the entry of the certificate that covers it; else the entry says `discover = true`.
+
+Exit status: 0 all is well; 1 something is not, or nothing could be written; 2 the command line or
+the configuration is wrong, or a file is in the way.";
+
 const AFTER_DOCTOR: &str = "\
 Nothing is ordered, uploaded, put or written, and no lock is taken. With -v, what is well is told
 one by one; with -q, only what is not.
@@ -38,6 +58,10 @@ Paste it into the RAM console as a custom policy, and attach that to the user or
 What hooks have asked for is in it. Nobody is asked: which domain at Alibaba Cloud DNS holds a
 name's record is not known, so without --zone each that may is listed (a.b.example.com,
 b.example.com, example.com). Where _acme-challenge is a CNAME, name the zone it leads to.";
+
+const AFTER_KEEPS_ANYTHING: &str = "\
+For the condition of certferry.service and for cron: a machine on which nothing is configured yet is
+passed over. A configuration that is wrong is not: `renew` runs and says what is wrong.";
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
@@ -83,7 +107,8 @@ pub enum Command {
     Renew(Renew),
     /// What `renew` would do, and why; changes nothing
     Plan(Plan),
-    /// The hook of another ACME client: certbot's --deploy-hook
+    /// The hook of another ACME client: certbot, lego, acme.sh, dehydrated...
+    #[command(after_help = AFTER_HOOK)]
     Hook(Hook),
     /// Put one certificate onto CDN domains, once
     Deploy(Deploy),
@@ -91,6 +116,9 @@ pub enum Command {
     Status(Status),
     /// An earlier certificate back onto its CDN domains, and hold it there for a while
     Rollback(Rollback),
+    /// A first configuration: asks what it needs, or adopts what other ACME clients have
+    #[command(after_help = AFTER_INIT)]
+    Init(Init),
     /// Look for whatever would make a run fail; spends nothing
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(Doctor),
@@ -103,15 +131,18 @@ pub enum Command {
     Revoke(Revoke),
     /// The account at the CA: show it, change its contact or key, end it
     Account(Account),
+    /// Is there anything to keep in step? By exit status: 0 yes, or it cannot be told; 1 no
+    #[command(hide = true, after_help = AFTER_KEEPS_ANYTHING)]
+    KeepsAnything,
 }
 
 /// `renew`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Renew {
-    /// Only these certificates
+    /// Only these certificates, as `status` names them
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// They are due now; never over a CA's Retry-After
+    /// Now, due or not, but for a CA's Retry-After; what others issue is uploaded again
     #[arg(long)]
     pub force: bool,
     /// The report as one JSON document on stdout
@@ -122,7 +153,7 @@ pub struct Renew {
 /// `plan`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Plan {
-    /// Only these certificates
+    /// Only these certificates, as `status` names them
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// The plan as one JSON document on stdout
@@ -142,13 +173,24 @@ pub struct Hook {
     /// Name of the [aliyun.NAME] of the configuration
     #[arg(long, value_name = "NAME")]
     pub aliyun: Option<String>,
-    /// End within this many seconds; what is not done by then is left to `renew`
-    #[arg(long, value_name = "SECONDS", default_value_t = Hook::DEADLINE)]
-    #[arg(value_parser = clap::value_parser!(u64).range(2..=86400))]
-    pub deadline: u64,
+    /// A chain, leaf first, for a client that has no words of its own
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// What it is called [default: after its file]
+    #[arg(long, value_name = "NAME", requires = "cert")]
+    pub name: Option<String>,
+    /// End within this many seconds; what is not done by then is left to `renew` [default: 100; 25 for Caddy, which waits for 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=86400))]
+    pub deadline: Option<u64>,
     /// The report as one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+    /// The client's own words
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<OsString>,
 }
 
 /// `deploy`.
@@ -210,6 +252,56 @@ pub struct Status {
     /// The answer as one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `init`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Init {
+    /// Which clients' certificates to adopt
+    #[command(flatten)]
+    pub from: From,
+    /// Add what is missing to the configuration, at its end
+    #[arg(long, requires = "clients", conflicts_with = "force")]
+    pub write: bool,
+    /// Entries without names: every CDN domain that the certificate covers, and later new ones
+    #[arg(long, requires = "clients")]
+    pub discover: bool,
+    /// Name of the [aliyun.NAME] whose CDN domains they are for
+    #[arg(long, value_name = "NAME", requires = "clients")]
+    pub aliyun: Option<String>,
+    /// In place of a configuration that is there
+    #[arg(long, conflicts_with = "clients")]
+    pub force: bool,
+    /// What clients have, as one JSON document on stdout; without a --from flag: all that are known
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The clients of `init`, each with the folder that is not its usual one.
+#[derive(Args, Clone, Debug, Default)]
+#[group(id = "clients", multiple = true)]
+pub struct From {
+    /// What certbot has [default: /etc/letsencrypt]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_certbot: Option<Option<PathBuf>>,
+    /// What acme.sh has [default: ~/.acme.sh]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_acme_sh: Option<Option<PathBuf>>,
+    /// What lego has: its --path [default: ~/.lego, /etc/lego]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_lego: Option<Option<PathBuf>>,
+    /// What dehydrated has [default: /var/lib/dehydrated, /etc/dehydrated]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_dehydrated: Option<Option<PathBuf>>,
+    /// What uacme has [default: /etc/ssl/uacme]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_uacme: Option<Option<PathBuf>>,
+    /// What acmetool has [default: /var/lib/acme]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_acmetool: Option<Option<PathBuf>>,
+    /// What Caddy has [default: /var/lib/caddy/.local/share/caddy]
+    #[arg(long, value_name = "DIR", require_equals = true)]
+    pub from_caddy: Option<Option<PathBuf>>,
 }
 
 /// `doctor`.
@@ -298,11 +390,6 @@ pub enum AccountAct {
     Deactivate,
 }
 
-impl Hook {
-    /// Seconds after which a hook ends: the clients that have a time limit of their own give two minutes.
-    pub const DEADLINE: u64 = 100;
-}
-
 impl To {
     fn read(text: &str) -> Result<Self, String> {
         match (text, text.parse()) {
@@ -310,6 +397,22 @@ impl To {
             (_, Ok(number)) if number > 0 => Ok(Self::Version(number)),
             (_, _) => Err("it is a number that `--list` shows, or `latest`".to_owned()),
         }
+    }
+}
+
+impl From {
+    /// The clients that are asked for, by their names, and the folder that was said.
+    pub fn clients(&self) -> impl Iterator<Item = (&'static str, Option<&Path>)> {
+        let said = [
+            ("certbot", &self.from_certbot),
+            ("acme.sh", &self.from_acme_sh),
+            ("lego", &self.from_lego),
+            ("dehydrated", &self.from_dehydrated),
+            ("uacme", &self.from_uacme),
+            ("acmetool", &self.from_acmetool),
+            ("Caddy", &self.from_caddy),
+        ];
+        said.into_iter().filter_map(|(client, said)| Some((client, said.as_ref()?.as_deref())))
     }
 }
 
@@ -326,8 +429,9 @@ impl Command {
             Self::Rollback(flags) => flags.json,
             Self::Account(flags) => flags.json,
             Self::Doctor(flags) => flags.json,
+            Self::Init(flags) => flags.json,
             // A policy is a document by itself, and what it is refused for is none.
-            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) => false,
+            Self::Policy(_) | Self::Forget(_) | Self::Revoke(_) | Self::KeepsAnything => false,
         }
     }
 }

@@ -19,6 +19,8 @@ mod discovery;
 mod doctor;
 mod forget;
 mod hook;
+mod init;
+mod keeps_anything;
 mod no_target;
 mod pinned;
 mod plan;
@@ -73,11 +75,13 @@ pub async fn run(cli: Cli, ground: Ground) -> Ended {
         Command::Deploy(flags) => deploy::run(flags, &global, ground).await,
         Command::Status(flags) => status::run(flags, &global, ground).await,
         Command::Rollback(flags) => rollback::run(flags, &global, ground).await,
+        Command::Init(flags) => init::run(flags, &global, ground).await,
         Command::Doctor(flags) => doctor::run(flags, &global, ground).await,
         Command::Policy(flags) => policy::run(flags, &global, &ground),
         Command::Forget(flags) => forget::run(flags, &global, ground).await,
         Command::Revoke(flags) => revoke::run(flags, &global, ground).await,
         Command::Account(flags) => account::run(flags, &global, ground).await,
+        Command::KeepsAnything => Ok(keeps_anything::run(&global, &ground)),
     };
     ended.unwrap_or_else(|refusal| Ended::refused(refusal, Form::from(command.json())))
 }
@@ -87,8 +91,7 @@ impl Cli {
     #[must_use]
     pub fn or_hook(mut self, env: &Env) -> Self {
         if self.command.is_none() && env.var("RENEWED_LINEAGE").is_some() {
-            let deadline = Hook::DEADLINE;
-            self.command = Some(Command::Hook(Hook { deadline, ..Hook::default() }));
+            self.command = Some(Command::Hook(Hook::default()));
         }
         self
     }

@@ -10,6 +10,7 @@ pub mod kinds;
 mod names;
 mod said;
 mod sections;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 pub use self::error::{Error, Errors};
 pub use self::names::{dns_name, nearest};
 use self::said::Said;
+pub use self::source::Source;
 
 /// What is meant. Built by [`Config::read`] or, where there is no file, by [`Config::without_file`].
 #[derive(Clone, Debug)]
@@ -179,8 +181,8 @@ pub enum Provider {
     },
     /// Dynamic update (RFC 2136), signed by TSIG (RFC 8945).
     Rfc2136 {
-        /// The primary server; port 53 unless given.
-        server: std::net::SocketAddr,
+        /// Where updates go, port 53 unless given; none: to the primary that the zone's SOA names.
+        server: Option<std::net::SocketAddr>,
         /// Name of the TSIG key.
         key_name: String,
         /// `hmac-sha256` (default), `hmac-sha384` or `hmac-sha512`.
@@ -263,8 +265,8 @@ pub struct Certificate {
     pub profile: Option<String>,
     /// Keep the key at renewal.
     pub reuse_key: bool,
-    /// Issued elsewhere: this folder is only kept in step.
-    pub source: Option<PathBuf>,
+    /// Issued elsewhere, and only kept in step.
+    pub source: Option<Source>,
     /// Where it goes.
     pub deploy: Vec<Deploy>,
     /// Line of its `[[certificate]]` in the file.

@@ -35,6 +35,7 @@ use crate::http::Http;
 pub use self::alidns::zone_of;
 pub use self::ask::Asker;
 pub use self::caa::CaaSet;
+pub use self::rfc2136::zone_at;
 pub use self::show::Wanted;
 pub use self::texts::Texts;
 
@@ -179,7 +180,8 @@ impl Accesses {
             Provider::Rfc2136 { server, key_name, algorithm, key_file } => {
                 let secret = self.secret(key_file)?;
                 let key = rfc2136::Key::new(key_name, *algorithm, &secret)?;
-                Rc::new(rfc2136::Rfc2136::new(*server, key, self.ground.clock.clone()))
+                let clock = self.ground.clock.clone();
+                Rc::new(rfc2136::Rfc2136::new(*server, key, Rc::clone(asker), clock))
             }
             Provider::Exec { program } => Rc::new(exec::Exec::new(program.clone())),
             Provider::AcmeDns { server, allow_from, accounts_file } => {

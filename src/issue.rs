@@ -28,7 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use self::acme::Ca;
 use crate::cert::Cert;
-use crate::challenge::{Prover, on_disk};
+use crate::challenge::{Prover, Seats, on_disk};
 use crate::config::{self, Certificate, Config};
 use crate::ground::Ground;
 use crate::http::{Http, Pace};
@@ -52,6 +52,8 @@ pub struct Issuer {
     ground: Ground,
     prover: Rc<Prover>,
     ca: OnceCell<Result<Arc<Ca>, Standing>>,
+    /// So many orders bother the CA at once.
+    seats: Seats,
     /// New orders leave one after another.
     orders: Pace,
     /// Held while the account is read or registered, so that there is one; and why it could not be.
@@ -128,6 +130,7 @@ impl Issuer {
             store,
             ground,
             ca: OnceCell::new(),
+            seats: Seats::new(SIDE_BY_SIDE),
             orders: Pace::new(ORDERS_APART),
             registering: Mutex::default(),
         }
@@ -160,10 +163,7 @@ impl Issuer {
     async fn share_account(&self) -> Result<Lock, Failure> {
         let wait = Wait { until: None, stop: &self.ground.stop, say: &self.ground.say };
         let share = self.store.share_account(&self.acme.directory, wait).await;
-        share.map_err(|error| match error {
-            LockError::Stopped => Failure::stopped(),
-            LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
-        })
+        share.map_err(not_locked)
     }
 
     /// Another run may have heard it since the plan was made.
@@ -214,22 +214,6 @@ impl Issuer {
             connected.map_err(|failure| Standing::of(&failure))
         };
         self.ca.get_or_init(connect).await.as_ref().map(Arc::clone).map_err(Standing::again)
-    }
-
-    /// Work whose answer costs something when it is lost: at the word to stop it has a moment left.
-    async fn soon_after_stop<T>(
-        &self,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let late = async {
-            self.ground.stop.cancelled().await;
-            tokio::time::sleep(MOMENT).await;
-        };
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = late => Err(Failure::stopped()),
-        }
     }
 
     /// Work that may be dropped at the word to stop: nothing of it needs to be taken back.
@@ -314,11 +298,18 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+fn not_locked(error: LockError) -> Failure {
+    match error {
+        LockError::Stopped => Failure::stopped(),
+        LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
+    }
+}
+
+/// Orders that bother a CA at once: few enough for its limits, and for small CAs.
+const SIDE_BY_SIDE: usize = 8;
+
 /// Ten a second: Let's Encrypt allows an address 300. Orders that end at once, refused, are no flood.
 const ORDERS_APART: Duration = Duration::from_millis(100);
-
-/// Many round trips, and little of the five seconds after which impatient supervisors kill.
-const MOMENT: Duration = Duration::from_secs(2);
 
 fn profile<'a>(acme: &'a config::Acme, certificate: &'a Certificate) -> Option<&'a str> {
     certificate.profile.as_deref().or(acme.profile.as_deref())

@@ -1,13 +1,12 @@
 //! What is remembered between runs, as values: the store keeps them, the plan reads them. Pure.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::cert::Fingerprint;
-use crate::config::{Acme, CdnDomain, Certificate, Config, Target};
+use crate::config::{Acme, CdnDomain, Certificate, Config, Source, Target};
 
 mod renewal;
 
@@ -238,16 +237,17 @@ const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// With clocks further apart than this, no CA is asked for a certificate.
 pub const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 
-/// What a hook asked to keep in step. Known by (client, source).
+/// What a hook asked to keep in step. Known by client and source's path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The ACME client: `certbot`.
     pub client: String,
-    /// Where its files are.
-    pub source: PathBuf,
+    /// Where its files are: `source`, and `key` where the source is a chain.
+    #[serde(flatten)]
+    pub source: Source,
     /// Name of the lineage for people.
     pub name: String,
-    /// Names of the certificate, as the client said.
+    /// Names of the certificate, as the client said or its files; none as long as neither has.
     pub names: Vec<String>,
     /// What is to serve it.
     pub targets: Vec<Target>,

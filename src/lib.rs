@@ -51,6 +51,10 @@ pub mod run;
 pub mod cli;
 pub mod policy;
 pub mod doctor;
+pub mod init;
+// what tests call
+#[cfg(test)]
+mod testing;
 // what fuzzers call
 #[cfg(any(test, fuzzing))]
 pub mod hostile;

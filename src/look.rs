@@ -3,11 +3,10 @@
 pub mod edge;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use crate::aliyun::{self, Account};
 use crate::cert::{self, Cert, Fingerprint, Leaf};
-use crate::config::{Certificate, Config, Target};
+use crate::config::{Certificate, Config, Source, Target};
 use crate::journal::{LineageMemory, TargetMemory, asked, asked_of_fallback};
 use crate::plan::{
     Fallback, Lineage, LineageSeen, Origin, Ours, Served, TargetSeen, Unusable, Wanted,
@@ -64,9 +63,9 @@ impl AtTarget {
 
 /// Looks at a lineage's files. What cannot be read is told in the facts: one lineage never stops another.
 pub async fn disk(lineage: &Lineage, config: &Config, store: Option<&Store>) -> OnDisk {
-    let read = match folder(lineage) {
+    let read = match source(lineage) {
         None => store.map_or(Ok(None), |store| store.live(&lineage.name)),
-        Some(folder) => store::read_source(folder, caller()).await.map(Some),
+        Some(source) => store::read_source(source, caller()).await.map(Some),
     };
     let leaf = |cert: &Cert| cert.leaf().clone();
     let (cert, read) = match read {
@@ -78,24 +77,24 @@ pub async fn disk(lineage: &Lineage, config: &Config, store: Option<&Store>) -> 
 
 /// The facts alone: of a lineage that we issue, the key stays unread.
 pub async fn facts(lineage: &Lineage, config: &Config, store: Option<&Store>) -> OnDisk {
-    let read = match folder(lineage) {
+    let read = match source(lineage) {
         None => store.map_or(Ok(None), |store| store.live_leaf(&lineage.name)),
-        Some(folder) => {
-            store::read_source(folder, caller()).await.map(|cert| Some(cert.leaf().clone()))
+        Some(source) => {
+            store::read_source(source, caller()).await.map(|cert| Some(cert.leaf().clone()))
         }
     };
     facts_of(lineage, config, store, read)
 }
 
-/// The Cert in another client's folder, if there is one that can be used.
-pub async fn cert_of(folder: &Path) -> Option<Cert> {
-    store::read_source(folder, caller()).await.ok()
+/// The Cert of another client, if there is one that can be used.
+pub async fn cert_of(source: &Source) -> Option<Cert> {
+    store::read_source(source, caller()).await.ok()
 }
 
-fn folder(lineage: &Lineage) -> Option<&Path> {
+fn source(lineage: &Lineage) -> Option<&Source> {
     match &lineage.origin {
         Origin::Issued(_) | Origin::Given => None,
-        Origin::Source(folder) | Origin::Claimed { source: folder, .. } => Some(folder),
+        Origin::Source(source) | Origin::Claimed { source, .. } => Some(source),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use certferry::cli::{Cli, Command, Global, LogFormat};
-use certferry::ground::{Clock, Env, Ground, Progress, Say};
+use certferry::ground::{Clock, Env, Ground, Input, Progress, Say};
 use certferry::told::shown;
 use certferry::{Ended, run};
 use clap::Parser;
@@ -17,6 +17,9 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+#[path = "main/terminal.rs"]
+mod terminal;
 
 /// A terminal that does not tell its width.
 const WIDTH: u16 = 80;
@@ -61,8 +64,9 @@ async fn live(cli: Cli, env: Env) -> Ended {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     let clock = Clock::new(jiff::Timestamp::now);
     let say = progress(cli.command.as_ref(), cli.global.quiet);
-    let width = console_width();
-    let ended = run(cli, Ground { clock, env, stop, say, width }).await;
+    let (input, width) = (Input::new(|| Box::new(std::io::stdin())), console_width());
+    let ask = terminal::ask(stop.clone());
+    let ended = run(cli, Ground { clock, env, input, stop, say, ask, width }).await;
     watch.abort();
     ended
 }
@@ -87,7 +91,9 @@ fn progress(command: Option<&Command>, quiet: bool) -> Say {
         return Say::nothing();
     }
     let to_stdout = matches!(command, Some(Command::Hook(flags)) if !flags.json);
-    let bar = (!to_stdout && std::io::stderr().is_terminal()).then(bar);
+    // Where questions are asked, nothing else may move.
+    let asks = matches!(command, Some(Command::Init(_)));
+    let bar = (!to_stdout && !asks && std::io::stderr().is_terminal()).then(bar);
     Say::new(move |progress| match (progress, &bar) {
         (Progress::Line(line), Some(bar)) => bar.println(shown(&line)),
         (Progress::Line(line), None) if to_stdout => to(std::io::stdout(), &(line + "\n")),

@@ -44,8 +44,9 @@ const NOT_REMEMBERED: &str = "not all of this run can be remembered";
 /// A hook waits no longer for another run's locks: its caller waits too.
 const HOOK_LOCK_WAIT: Duration = Duration::from_secs(20);
 
-/// Enough that slow DNS of one does not hold back the others, few enough for a CA's limits.
-const ORDERS_SIDE_BY_SIDE: usize = 8;
+/// Orders under way; most of them may wait for slow DNS, and the CA is bothered by fewer. Each holds two lock files, and a
+/// socket for each server that is asked.
+const ORDERS_SIDE_BY_SIDE: usize = 64;
 
 /// Each holds a lock file and a connection: far under the 1024 descriptors that a process may have by default. At ten
 /// uploads a second it is enough for a cloud that answers after six.

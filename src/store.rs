@@ -21,6 +21,7 @@ mod judge;
 mod locks;
 mod names;
 mod room;
+mod settings;
 mod source;
 mod versions;
 #[cfg(test)]
@@ -34,7 +35,8 @@ use anyhow::bail;
 pub use claims::Claims;
 pub use locks::{Lock, LockError, Wait};
 pub use room::{Room, room};
-pub use source::{read_pair, read_source};
+pub use settings::{remove_secret, write_config, write_secret};
+pub use source::{glance, read_source};
 
 /// The store. Cheap to clone; may be moved to a blocking thread, where its calls belong (they wait for the disk).
 #[derive(Clone, Debug)]

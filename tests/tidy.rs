@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("persist", &[]),
     ("policy", &["config"]),
     ("doctor", &["caa", "cert", "plan", "report", "told"]),
-    ("hook", &[]),
+    ("init", &["cert", "config", "plan", "report", "told"]),
+    ("hook", &["config"]),
     ("cli", &[]),
     ("ground", &[]),
     ("told", &[]),
@@ -53,7 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// These decide: they touch no clock, disk, network, environment, and nothing in them waits.
 const PURE: &[&str] = &[
     "caa", "cert", "check", "plan", "hook", "report", "journal", "config", "told", "policy",
-    "doctor", "persist",
+    "doctor", "persist", "init",
 ];
 
 const IMPURE: &[&str] = &[

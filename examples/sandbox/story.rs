@@ -66,10 +66,12 @@ impl Teller {
         let words = words.chain([config.display().to_string()]);
         let words = words.chain(args.split_whitespace().map(ToOwned::to_owned));
         let ground = Ground {
+            input: certferry::ground::Input::nothing(),
             clock: Clock::new(Timestamp::now),
             env: Env::from_iter(self.env.clone()),
             stop: CancellationToken::new(),
             say: say.clone(),
+            ask: certferry::ground::Ask::nobody(),
             width: 76,
         };
         let ended = certferry::run(Cli::parse_from(words), ground).await;

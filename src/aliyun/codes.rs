@@ -4,6 +4,8 @@ use super::error::Kind;
 use super::retry::Again;
 
 mod sts;
+#[cfg(test)]
+mod tests;
 
 pub(super) use sts::STS;
 

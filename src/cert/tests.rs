@@ -5,6 +5,7 @@ use secrecy::ExposeSecret as _;
 
 use super::testing::{self, Kind, Make};
 use super::{Cert, Error, Fingerprint, Key, KeyKind, Leaf, blocks};
+use crate::testing::check_table;
 
 /// The names of the chain's certificates as they go out, `leaf` for the leaf.
 fn sent(cert: &Cert) -> String {
@@ -300,4 +301,23 @@ fn a_chain_leads_to_the_root_that_its_last_certificate_names() {
     check("with the root", &format!("{chain}{root}"), Some(&name));
     check("the leaf alone", &leaf, Some(testing::ISSUER));
     check("no certificate", "nothing", None);
+}
+
+#[test]
+fn tables_of_files() {
+    let errors = [
+        Error::NoCertificate,
+        Error::Damaged(0, "WHY".to_owned()),
+        Error::Damaged(1, "WHY".to_owned()),
+        Error::NoKey,
+        Error::EncryptedKey,
+        Error::UnreadableKey("WHY".to_owned()),
+        Error::KeyMismatch,
+    ];
+    let rows = errors.map(|error| {
+        let text = error.to_string();
+        let (what, help) = text.split_once("\nhelp: ").unwrap();
+        [what.to_owned(), help.to_owned()]
+    });
+    check_table("files", &rows);
 }

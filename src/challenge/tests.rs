@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::ground::{Clock, Env};
+use crate::ground::{Clock, Env, MOMENT};
 use crate::journal::Order;
 
 const LINEAGE: &str = "example.test";
@@ -32,14 +32,27 @@ enum Trouble {
 }
 
 /// What stands in the fake DNS, by name and value, and what was asked of it.
-#[derive(Default)]
 struct Place {
+    /// The one seat at the CA: whoever does something in the DNS must not keep it.
+    seats: Seats,
     standing: RefCell<Vec<(String, String)>>,
     calls: RefCell<Vec<String>>,
     changing: RefCell<BTreeSet<String>>,
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        let (standing, calls, changing) = Default::default();
+        Self { seats: Seats::new(1), standing, calls, changing }
+    }
+}
+
 impl Place {
+    fn called(&self, what: String) {
+        assert_eq!(self.seats.free(), 1, "{what}: the seat was kept");
+        self.calls.borrow_mut().push(what);
+    }
+
     fn forget(&self, name: &str, value: &str) {
         self.standing.borrow_mut().retain(|(at, what)| at != name || what != value);
     }
@@ -65,7 +78,7 @@ impl Dns for FakeDns {
         name: &'a str,
         value: &'a str,
     ) -> LocalBoxFuture<'a, anyhow::Result<Option<String>>> {
-        self.place.calls.borrow_mut().push(format!("put {value}"));
+        self.place.called(format!("put {value}"));
         if self.trouble == Trouble::PutFails {
             return ready(Err(anyhow::anyhow!("no such zone"))).boxed_local();
         }
@@ -86,7 +99,7 @@ impl Dns for FakeDns {
         value: &'a str,
         id: Option<&'a str>,
     ) -> LocalBoxFuture<'a, anyhow::Result<()>> {
-        self.place.calls.borrow_mut().push(format!("take {value} {}", id.unwrap_or("-")));
+        self.place.called(format!("take {value} {}", id.unwrap_or("-")));
         match self.trouble {
             Trouble::TakeAwayFails => ready(Err(anyhow::anyhow!("not today"))).boxed_local(),
             Trouble::TakeAwayHangs => pending().boxed_local(),
@@ -118,6 +131,7 @@ impl Look for FakeLook {
         wanted: &'a [Wanted],
         _limit: Duration,
     ) -> LocalBoxFuture<'a, anyhow::Result<Vec<String>>> {
+        assert_eq!(self.place.seats.free(), 1, "the seat was kept while the DNS is waited for");
         let standing = self.place.standing.borrow();
         let stands = |name: &str, value: &String| {
             standing.iter().any(|(at, what)| at == name && what == value)
@@ -142,10 +156,12 @@ fn world(trouble: Trouble) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| Timestamp::UNIX_EPOCH),
         env: Env::default(),
         stop: CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let place = Rc::new(Place::default());
@@ -154,6 +170,7 @@ fn world(trouble: Trouble) -> World {
         look: Rc::new(FakeLook { place: Rc::clone(&place), trouble }),
         propagation: Duration::from_secs(1),
         settle: Duration::ZERO,
+        putting: Semaphore::new(SIDE_BY_SIDE),
     };
     let config = crate::config::Config::without_file(folder.path().join("store"));
     let prover = Prover {
@@ -186,14 +203,18 @@ enum Body {
     Answers,
     Fails,
     IsStopped,
+    IsStoppedNearItsEnd,
 }
 
 async fn prove(world: &World, body: Body) -> (String, Vec<String>) {
     let purpose = Purpose { lineage: LINEAGE, dns: "default", order: ORDER };
     let place = Rc::clone(&world.place);
+    let mut seat = place.seats.seat();
+    seat.take().await;
     let proved = world
         .prover
-        .prove(purpose, &proofs(), async move || {
+        .prove(purpose, &proofs(), &mut seat, async move || {
+            assert_eq!(place.seats.free(), 0, "begun without a seat");
             assert!(place.standing.borrow().len() >= 2, "begun before all values stood");
             match body {
                 Body::Answers => Ok("answer"),
@@ -201,6 +222,12 @@ async fn prove(world: &World, body: Body) -> (String, Vec<String>) {
                 Body::IsStopped => {
                     world.prover.ground.stop.cancel();
                     pending().await
+                }
+                Body::IsStoppedNearItsEnd => {
+                    world.prover.ground.stop.cancel();
+                    sleep(MOMENT / 4).await;
+                    assert!(place.standing.borrow().len() >= 2, "taken away while the CA looks");
+                    Ok("answer")
                 }
             }
         })
@@ -228,6 +255,7 @@ async fn what_was_put_is_taken_away_however_it_ends() {
     check("it answers", Trouble::None, Body::Answers, "answer", 0).await;
     check("it fails", Trouble::None, Body::Fails, "the CA said no", 0).await;
     check("it is stopped", Trouble::None, Body::IsStopped, "stopped", 0).await;
+    check("almost at its end", Trouble::None, Body::IsStoppedNearItsEnd, "answer", 0).await;
     check("a put fails", Trouble::PutFails, Body::Answers, "unready: no such zone", 0).await;
     check("stopped within a put", Trouble::SecondPutHangs, Body::Answers, "stopped", 0).await;
     check("never shows", Trouble::NeverShows, Body::Answers, "unready: ns1 lacks it", 0).await;
@@ -249,7 +277,8 @@ async fn after_all_show_it_settles() {
     world.prover.open.borrow_mut().entry("default".to_owned()).and_modify(|opened| {
         let Opened { dns, look, propagation, .. } = &**opened;
         let (dns, look) = (Rc::clone(dns), Rc::clone(look));
-        *opened = Rc::new(Opened { dns, look, propagation: *propagation, settle });
+        let putting = Semaphore::new(SIDE_BY_SIDE);
+        *opened = Rc::new(Opened { dns, look, propagation: *propagation, settle, putting });
     });
     let began = Instant::now();
     let (ended, left) = prove(&world, Body::Answers).await;
@@ -260,7 +289,7 @@ async fn after_all_show_it_settles() {
 // The paused clock waits for the journal's threads.
 #[tokio::test(start_paused = true)]
 async fn taking_away_ends_in_time() {
-    ends_after("stopped", Body::IsStopped, ("stopped", CLEAN_UP_WHEN_STOPPED)).await;
+    ends_after("stopped", Body::IsStopped, ("stopped", MOMENT + CLEAN_UP_WHEN_STOPPED)).await;
     ends_after("not stopped", Body::Answers, ("answer", CLEAN_UP + CLEAN_UP_EACH * 2)).await;
 }
 
@@ -393,7 +422,9 @@ async fn records_of_an_access_that_is_gone_stay_and_are_named() {
 async fn nothing_to_prove_asks_nothing() {
     let world = world(Trouble::NeverShows);
     let purpose = Purpose { lineage: LINEAGE, dns: "default", order: ORDER };
-    let proved = world.prover.prove(purpose, &[], async || Ok::<_, Infallible>(())).await;
+    let mut seat = world.place.seats.seat();
+    let body = async || Ok::<_, Infallible>(());
+    let proved = world.prover.prove(purpose, &[], &mut seat, body).await;
     assert!(proved.result.is_ok());
     assert_eq!(world.place.calls.take(), Vec::<String>::new());
 }

@@ -1,10 +1,11 @@
 //! One row for each Fault, and for what must be none.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{Fault, Roots, check, served};
+use super::{Fault, LONGEST_CHAIN, Roots, check, served};
 use crate::cert::testing::{self, Kind, Make};
-use crate::cert::{Cert, Chain};
+use crate::cert::{Cert, Chain, KeyKind};
 use crate::config::CdnDomain;
+use crate::testing::check_table;
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
@@ -252,4 +253,29 @@ fn roots() {
     assert!(public.len() > 50);
     assert!(Roots::read(b"").is_err());
     assert!(Roots::read(b"-----BEGIN CERTIFICATE-----\nAA").is_err());
+}
+
+#[test]
+fn tables_of_faults() {
+    let word = str::to_owned;
+    let untrusted = |issuer: &str, why: Option<&str>| Fault::Untrusted {
+        issuer: word(issuer),
+        root: word("ROOT"),
+        why: why.map(word),
+    };
+    let faults = [
+        Fault::NotCovered { target: word("DOMAIN"), names: vec![word("NAMES")] },
+        Fault::NamesInSubject,
+        Fault::Expired { not_after: NOW.parse().unwrap() },
+        Fault::NotYetValid { not_before: NOW.parse().unwrap() },
+        Fault::KeyKind(KeyKind::Other(word("KIND"))),
+        Fault::WeakSignature("SHA-1"),
+        Fault::ChainIncomplete { issuer: word("ISSUER") },
+        untrusted("(STAGING) ISSUER", None),
+        untrusted("ISSUER", None),
+        untrusted("ISSUER", Some("WHY")),
+        Fault::TooBig { bytes: LONGEST_CHAIN + 1, most: LONGEST_CHAIN },
+    ];
+    let rows = faults.map(|fault| [fault.to_string().replace(NOW, "TIME"), fault.help()]);
+    check_table("faults", &rows);
 }

@@ -1,23 +1,24 @@
 //! A target that several claims want: the latest call has it, unless its certificate has never gone there and cannot.
 //!
 //! A hook that was called with a broken lineage takes nothing away from one that works. But a lineage that has once
-//! been served is not displaced by an older one because its files cannot be read just now.
+//! been served is not displaced by an older one because its files cannot be read just now; it is, once its life is over.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::claims::name_of;
-use crate::cert::Fingerprint;
+use crate::cert::{Cert, Fingerprint};
 use crate::check::check;
-use crate::config::Target;
+use crate::config::{Certificate, Source, Target};
 use crate::journal::{Claim, LineageMemory};
 use crate::look;
 use crate::plan::claim_memory;
 use crate::run::Run;
 
 /// Files that do not fit at the first look are as good as none here: nobody waits for them twice.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A target that a claim does not get, and why.
 pub(super) struct Lost {
@@ -36,11 +37,24 @@ impl Lost {
     pub(super) fn told(&self) -> String {
         format!(
             "{}: the certificate in {} cannot go there, another claim's goes on: {}\nhelp: mend it, or `certferry forget '{}'`",
-            self.target.domain.written,
-            self.claim.source.display(),
-            self.why,
-            self.name
+            self.target.domain.written, self.claim.source, self.why, self.name
         )
+    }
+}
+
+/// The Certs of claims, as far as they can be read. Each is read once: two claims may contest a thousand targets.
+#[derive(Default)]
+struct Certs(BTreeMap<Source, Option<Rc<Cert>>>);
+
+impl Certs {
+    async fn of(&mut self, claim: &Claim) -> Option<Rc<Cert>> {
+        if let Some(known) = self.0.get(&claim.source) {
+            return known.clone();
+        }
+        let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
+        let cert = read.ok().flatten().map(Rc::new);
+        self.0.insert(claim.source.clone(), cert.clone());
+        cert
     }
 }
 
@@ -51,9 +65,9 @@ pub(super) async fn contest(
     wanted: impl Fn(&Target) -> bool,
 ) -> Vec<Lost> {
     let all = claims.to_vec();
-    let mut lost = Vec::new();
+    let (mut certs, mut lost) = (Certs::default(), Vec::new());
     for (target, claimants) in contested(&all, wanted) {
-        for (loser, why) in losers(run, &all, &claimants, &target).await {
+        for (loser, why) in losers(run, &all, &mut certs, &claimants, &target).await {
             let claim = all[loser].clone();
             claims[loser].targets.retain(|other| *other != target);
             let name = name_of(&run.config, &all, &claim);
@@ -83,16 +97,20 @@ fn contested(claims: &[Claim], wanted: impl Fn(&Target) -> bool) -> Vec<(Target,
 async fn losers(
     run: &Run,
     claims: &[Claim],
+    certs: &mut Certs,
     claimants: &[usize],
     target: &Target,
 ) -> Vec<(usize, String)> {
+    let now = run.ground.clock.now();
     let mut losers = Vec::new();
     for place in claimants {
         let claim = &claims[*place];
-        if losers.is_empty() && has_delivered(run, claim, target) {
+        let cert = certs.of(claim).await;
+        let has_ended = cert.as_ref().is_some_and(|cert| cert.leaf().not_after <= now);
+        if losers.is_empty() && !has_ended && has_delivered(run, claim, target) {
             return losers;
         }
-        match why_not(run, claim, target, &rivals(claims, claimants, claim)).await {
+        match why_not(run, cert.as_deref(), target, &rivals(claims, claimants, claim)) {
             None => return losers,
             Some(why) => losers.push((*place, why)),
         }
@@ -118,10 +136,12 @@ fn has_delivered(run: &Run, claim: &Claim, target: &Target) -> bool {
 
 /// What is remembered of this claim's lineage.
 fn memory(run: &Run, claim: &Claim) -> LineageMemory {
-    let of_config =
-        run.config.certificates.iter().find(|one| one.source.as_ref() == Some(&claim.source));
+    let is_its = |one: &&Certificate| {
+        one.source.as_ref().is_some_and(|source| source.path == claim.source.path)
+    };
+    let of_config = run.config.certificates.iter().find(is_its);
     let name = of_config
-        .map_or_else(|| claim_memory(&claim.client, &claim.source), |one| one.name.clone());
+        .map_or_else(|| claim_memory(&claim.client, &claim.source.path), |one| one.name.clone());
     run.store.as_ref().and_then(|store| store.lineage(&name).ok()).unwrap_or_default()
 }
 
@@ -135,13 +155,12 @@ fn overtaken_by<'a>(run: &Run, leaf: Fingerprint, rivals: &[&'a Claim]) -> Optio
     rivals.iter().find(has_gone_on).copied()
 }
 
-/// Why the claim's certificate cannot go onto the target, as things are.
-async fn why_not(run: &Run, claim: &Claim, target: &Target, rivals: &[&Claim]) -> Option<String> {
-    let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
-    let Ok(Some(cert)) = read else { return Some("its files cannot be used".to_owned()) };
-    let faults = check(&cert, &target.domain, &run.roots, run.ground.clock.now());
+/// Why a claim's certificate cannot go onto the target, as things are.
+fn why_not(run: &Run, cert: Option<&Cert>, target: &Target, rivals: &[&Claim]) -> Option<String> {
+    let Some(cert) = cert else { return Some("its files cannot be used".to_owned()) };
+    let faults = check(cert, &target.domain, &run.roots, run.ground.clock.now());
     faults.first().map(ToString::to_string).or_else(|| {
         let newer = overtaken_by(run, cert.leaf().fingerprint, rivals)?;
-        Some(format!("its certificate is older than the newest of {}", newer.source.display()))
+        Some(format!("its certificate is older than the newest of {}", newer.source))
     })
 }

@@ -6,7 +6,7 @@ use super::hook::{owned_by_config, targets};
 use super::{Ended, Form, Refusal, account_of, configured_or_not, discovery, open, pinned};
 use crate::cert::Cert;
 use crate::cli::{Deploy as Flags, Global};
-use crate::config::Target;
+use crate::config::{Source, Target};
 use crate::ground::Ground;
 use crate::journal::Pin;
 use crate::look::{self, OnDisk};
@@ -114,15 +114,15 @@ fn unread(flags: &Flags, targets: &[Target], error: &anyhow::Error, warnings: Ve
 /// Where the Cert is, and the Cert.
 async fn read(flags: &Flags) -> anyhow::Result<(PathBuf, Cert)> {
     let caller = look::caller();
-    match (&flags.lineage, &flags.cert, &flags.key) {
-        (Some(folder), _, _) => Ok((folder.clone(), store::read_source(folder, caller).await?)),
-        (None, Some(chain), Some(key)) => {
-            Ok((chain.clone(), store::read_pair(chain, key, caller).await?))
-        }
+    let source = match (&flags.lineage, &flags.cert, &flags.key) {
+        (Some(folder), _, _) => Source::folder(folder),
+        (None, Some(chain), Some(key)) => Source { path: chain.clone(), key: Some(key.clone()) },
         (None, _, _) => anyhow::bail!(
             "no certificate was named\nhelp: --lineage DIR, or --cert FILE --key FILE"
         ),
-    }
+    };
+    let cert = store::read_source(&source, caller).await?;
+    Ok((source.path, cert))
 }
 
 fn lineage(place: &Path, cert: Cert, targets: Vec<Owned>, pins: Vec<Pin>) -> (Lineage, OnDisk) {

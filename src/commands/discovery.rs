@@ -138,11 +138,16 @@ async fn learn(run: &Run, lineages: &[Lineage], known: &mut Known) {
         (lineage, tokio::time::timeout(PATIENCE, look).await.ok())
     });
     let looked: Vec<_> = stream::iter(looks).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    let now = run.ground.clock.now();
     for (lineage, disk) in looked {
         let mut names = asked_for(lineage);
         if let Some(disk) = disk {
             disk.warning.into_iter().for_each(|warning| run.warn(warning));
             known.remembered.insert(lineage.name.clone(), disk.seen.memory.discovered);
+            let has_ended = disk.seen.leaf.as_ref().is_some_and(|leaf| leaf.not_after <= now);
+            if has_ended && !matches!(lineage.origin, Origin::Issued(_)) {
+                known.ended.insert(lineage.name.clone());
+            }
             names.extend(disk.seen.leaf.into_iter().flat_map(|leaf| leaf.names));
         }
         known.names.insert(lineage.name.clone(), names);

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Ended, Form, Refusal, claims};
 use crate::cli::{Doctor as Flags, Global};
-use crate::config::Certificate;
+use crate::config::{Certificate, Config};
 use crate::doctor::{Check, Diagnosis, Marks, Shown};
 use crate::ground::{Env, Ground};
 use crate::plan::{Lineage, ownership};
@@ -22,7 +22,7 @@ mod keys;
 mod names;
 
 /// Everything that is asked ends within this: a person waits.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
     let said = house::said(global, &ground);
@@ -45,6 +45,11 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     };
     let code = if is_wrong { 2 } else { u8::from(!diagnosis.ok) };
     Ok(Ended { stdout, stderr: String::new(), code })
+}
+
+/// What there is to find about a configuration that is not written yet.
+pub(super) async fn diagnose(config: Config, ground: Ground) -> Diagnosis {
+    Diagnosis::new(examine(house::meant(config), ground).await)
 }
 
 /// All checks, in the order in which people read them.
@@ -94,7 +99,7 @@ fn issued(run: &Run) -> impl Iterator<Item = &Certificate> {
 }
 
 /// Asks no longer than a person waits.
-async fn patient<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(super) async fn patient<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let late = |_elapsed| Err(anyhow!("there was no answer within {} s", PATIENCE.as_secs()));
     timeout(PATIENCE, work).await.unwrap_or_else(late)
 }
@@ -105,7 +110,7 @@ fn told_code(error: &crate::aliyun::Error) -> String {
 }
 
 /// A terminal shows signs beyond ASCII if its locale says UTF-8 (locale(7): the first that is set counts).
-fn marks(env: &Env) -> Marks {
+pub(super) fn marks(env: &Env) -> Marks {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.var(name));
     let locale = locale.unwrap_or_default().to_ascii_lowercase();
     if locale.contains("utf-8") || locale.contains("utf8") { Marks::Signs } else { Marks::Words }

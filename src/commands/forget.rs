@@ -41,7 +41,7 @@ pub(super) async fn run(flags: &Forget, global: &Global, ground: Ground) -> Resu
 /// Drops a claim, with the copies of its certificates: their keys are not ours to keep.
 async fn drop(run: &Run, store: &Store, claim: &Claim) -> anyhow::Result<()> {
     claims::drop(run, store, claim)?;
-    run.drop_versions(claim_memory(&claim.client, &claim.source)).await;
+    run.drop_versions(claim_memory(&claim.client, &claim.source.path)).await;
     Ok(())
 }
 

@@ -91,9 +91,7 @@ fn unfit(of: &LineageSeen) -> Option<String> {
 fn source(origin: &Origin) -> Option<String> {
     match origin {
         Origin::Issued(_) | Origin::Given => None,
-        Origin::Source(folder) | Origin::Claimed { source: folder, .. } => {
-            Some(folder.display().to_string())
-        }
+        Origin::Source(source) | Origin::Claimed { source, .. } => Some(source.to_string()),
     }
 }
 

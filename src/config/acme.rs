@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::said::{Place, Section, Value, did_you_mean};
 use super::sections::{keep_out_secret, url, well_named};
-use super::{Acme, Certificate, Challenge, Config, Eab};
+use super::{Acme, Certificate, Challenge, Config, Eab, certificates};
 
 /// The name of the CA of `[acme]`.
 const DEFAULT: &str = "default";
@@ -33,6 +33,14 @@ const DIRECTORIES: [(&str, &str, Binding); 4] = [
     ("zerossl", "https://acme.zerossl.com/v2/DV90", Binding::Needed),
     ("google", "https://dv.acme-v02.api.pki.goog/directory", Binding::Needed),
 ];
+
+/// Where Let's Encrypt's directories are: the one that counts, and the one to try things at.
+const LETS_ENCRYPT: [&str; 2] =
+    ["https://acme-v02.api.letsencrypt.org/", "https://acme-staging-v02.api.letsencrypt.org/"];
+
+/// Names that Let's Encrypt takes in one certificate, and with some of its profiles (letsencrypt.org/docs/profiles).
+const MOST_NAMES: usize = 100;
+const MOST_NAMES_OF: [(&str, usize); 2] = [("tlsserver", 25), ("shortlived", 25)];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Binding {
@@ -65,6 +73,16 @@ impl Acme {
     #[must_use]
     pub fn section(&self) -> String {
         format!("[{}]", section_name(&self.name))
+    }
+}
+
+impl Acme {
+    /// How many names it takes in a certificate of this profile, where that is known. RFC 8555 has no limit.
+    fn most_names(&self, profile: Option<&str>) -> Option<usize> {
+        let directory = self.directory.to_ascii_lowercase();
+        let is_known = LETS_ENCRYPT.iter().any(|place| directory.starts_with(place));
+        let of_profile = MOST_NAMES_OF.iter().find(|(name, _)| Some(*name) == profile);
+        is_known.then(|| of_profile.map_or(MOST_NAMES, |(_, most)| *most))
     }
 }
 
@@ -142,10 +160,32 @@ pub(super) fn choice(section: &Section<'_>, meant: &Config) -> Option<String> {
     Some(existing(&value, &all)?.name.clone())
 }
 
+/// More names than the CA takes, or the one that stands in for it, would cost a refused order in each run.
+pub(super) fn judge_names(section: &Section<'_>, certificate: &Certificate, meant: &Config) {
+    let Some(value) = section.value("domains") else { return };
+    let first = meant.ca(certificate);
+    let first = (first, certificate.profile.as_deref().or(first.profile.as_deref()));
+    let second = meant.fallback(certificate).map(|second| (second, second.profile.as_deref()));
+    let count = certificate.domains.len();
+    for (acme, profile) in [Some(first), second].into_iter().flatten() {
+        let Some(most) = acme.most_names(profile).filter(|most| count > *most) else { continue };
+        let what = format!("has {count} names; Let's Encrypt (`{}`) takes {most}", acme.section());
+        let help = "share them out among several `[[certificate]]`";
+        match profile.filter(|_| most < MOST_NAMES) {
+            None => value.wrong(what, help),
+            Some(profile) => value.wrong(
+                format!("{what} with the profile `{profile}`"),
+                format!("{help}, or take another `profile`"),
+            ),
+        }
+        return;
+    }
+}
+
 /// Who has something issued must have agreed to the terms of each CA that may issue it.
 pub(super) fn terms(file: &Section<'_>, meant: &Config, certificates: &[Section<'_>]) {
     let mut judged: Vec<&str> = Vec::new();
-    for issued in certificates.iter().filter(|section| !section.has("source")) {
+    for issued in certificates.iter().filter(|section| !certificates::is_source(section)) {
         let name = issued.text("acme").unwrap_or(DEFAULT);
         let Some(first) = meant.named_ca(name) else { continue };
         let second = first.fallback.as_ref().and_then(|name| meant.named_ca(name));

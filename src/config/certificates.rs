@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use super::said::{Section, Value};
 use super::sections::must_exist;
-use super::{CdnDomain, Certificate, Challenge, Config, Deploy, KeyType, acme, dns_name, edge};
-
-/// Let's Encrypt and most others take no more names in one certificate.
-const MOST_NAMES: usize = 100;
+use super::{
+    CdnDomain, Certificate, Challenge, Config, Deploy, KeyType, Source, acme, dns_name, edge,
+};
 
 /// A CertName is at most 63 characters long (Certificate Management Service, newest document).
 const LONGEST_CERT_NAME: usize = 63;
+
+/// A folder is not called so: no name of a domain ends in one of these.
+const ENDS_OF_CHAINS: [&str; 3] = ["pem", "crt", "cer"];
 
 /// Settings of issuing; they have no sense beside `source`.
 const OF_ISSUING: [&str; 7] =
@@ -57,8 +59,8 @@ struct Owner {
 }
 
 fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Option<Certificate> {
-    section.only(&[&["name", "source", "deploy"], OF_ISSUING.as_slice()].concat());
-    let source = section.value("source").and_then(|value| source(section, &value));
+    section.only(&[&["name", "source", "source_key", "deploy"], OF_ISSUING.as_slice()].concat());
+    let source = source(section);
     let domains = domains(section);
     let ca = acme::choice(section, meant);
     let challenge = section.value("challenge").and_then(|value| value.one_of(&CHALLENGES));
@@ -74,7 +76,7 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
     let deploy = parts.iter().map(|part| deploy(part, meant, &owner, owners)).collect();
     let name = name?;
     own_name(section, &name, owners);
-    Some(Certificate {
+    let certificate = Certificate {
         name,
         domains,
         dns,
@@ -86,22 +88,50 @@ fn certificate(section: &Section<'_>, meant: &Config, owners: &mut Owners) -> Op
         source,
         deploy,
         line,
-    })
+    };
+    acme::judge_names(section, &certificate, meant);
+    Some(certificate)
 }
 
-/// The folder, without what makes two ways to write one.
-fn source(section: &Section<'_>, value: &Value<'_>) -> Option<PathBuf> {
+/// Is it issued elsewhere, whatever may be wrong with how that is said?
+pub(super) fn is_source(section: &Section<'_>) -> bool {
+    section.has("source") || section.has("source_key")
+}
+
+/// Where the files are. Whether a path is a folder or a chain's, only the disk knows; a name may tell.
+fn source(section: &Section<'_>) -> Option<Source> {
+    let (path, key) = (section.value("source"), section.value("source_key"));
+    let Some(value) = path else {
+        if let Some(key) = key {
+            let help = "write `source` with the path of its chain";
+            key.wrong("stands without `source`", help);
+        }
+        return None;
+    };
     for key in OF_ISSUING {
         if let Some(other) = section.value(key) {
             let help = "take out either: `source` is issued elsewhere and only kept in step";
             other.wrong("stands beside `source`", help);
         }
     }
+    let path = spelled(section, &value)?;
+    if let Some(key) = key {
+        return Some(Source::files(path, spelled(section, &key)?));
+    }
+    if path.extension().is_some_and(|end| ENDS_OF_CHAINS.iter().any(|known| end == *known)) {
+        let help = "write the path of its key as `source_key`, or the folder of both as `source`";
+        value.wrong("is a chain's file by its name, and its key is not said", help);
+    }
+    Some(Source::folder(path))
+}
+
+/// A path without what makes two ways to write one.
+fn spelled(section: &Section<'_>, value: &Value<'_>) -> Option<PathBuf> {
     Some(section.said.path(value)?.components().collect())
 }
 
 fn domains(section: &Section<'_>) -> Vec<String> {
-    if section.has("source") {
+    if is_source(section) {
         return Vec::new();
     }
     let Some(value) = section.needed(
@@ -123,17 +153,13 @@ fn domains(section: &Section<'_>) -> Vec<String> {
             ),
         }
     }
-    if names.len() > MOST_NAMES {
-        let help = "share them out among several `[[certificate]]`";
-        value.wrong(format!("has {} names; a CA takes {MOST_NAMES}", names.len()), help);
-    }
     names
 }
 
 fn dns(section: &Section<'_>, meant: &Config) -> String {
     let value = section.value("dns");
     let name = value.as_ref().and_then(Value::text).unwrap_or("default").to_owned();
-    if section.has("source") {
+    if is_source(section) {
         return name;
     }
     match &value {
@@ -157,11 +183,11 @@ fn puts_records(section: &Section<'_>) -> bool {
     section.value("challenge").is_none_or(|value| value.text() == Some("dns-01"))
 }
 
-fn name(section: &Section<'_>, source: Option<&PathBuf>, domains: &[String]) -> Option<String> {
+fn name(section: &Section<'_>, source: Option<&Source>, domains: &[String]) -> Option<String> {
     let said = section.value("name");
     let derived = || {
-        let folder = source.and_then(|source| source.file_name()?.to_str());
-        let name = folder.or_else(|| domains.first().map(String::as_str))?;
+        let theirs = source.and_then(Source::name);
+        let name = theirs.or_else(|| domains.first().map(String::as_str))?;
         Some(name.strip_prefix("*.").unwrap_or(name).to_owned())
     };
     let name = match &said {

@@ -122,7 +122,7 @@ fn alidns(section: &Section<'_>, accounts: &BTreeMap<String, Aliyun>) -> Provide
 }
 
 fn rfc2136(section: &Section<'_>) -> Option<Provider> {
-    let server = section.needed("server", "\"192.0.2.53\"").and_then(|value| {
+    let server = section.value("server").map(|value| {
         let text = value.text()?;
         server(&value, text)
     });
@@ -137,7 +137,8 @@ fn rfc2136(section: &Section<'_>) -> Option<Provider> {
     ];
     let algorithm = section.value("algorithm").and_then(|value| value.one_of(&algorithms));
     Some(Provider::Rfc2136 {
-        server: server?,
+        // One that is wrong is not as good as none.
+        server: server.map_or(Some(None), |server| server.map(Some))?,
         key_name: key_name?.to_owned(),
         algorithm: algorithm.unwrap_or(TsigAlgorithm::HmacSha256),
         key_file: key_file?,

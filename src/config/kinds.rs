@@ -53,9 +53,9 @@ pub const OWN: [Kind; 5] = [
         "rfc2136",
         "BIND, Knot, PowerDNS and others, by dynamic update (RFC 2136)",
         &[
-            must("server", Form::Own),
             must("key_name", Form::Text),
             must("key_file", Form::Own),
+            may("server", Form::Own),
             may("algorithm", Form::Own),
         ],
     ),

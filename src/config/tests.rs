@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    CdnDomain, Config, EdgeAt, Errors, KeyType, Provider, Set, Trust, TsigAlgorithm, Verify,
-    dns_name, kinds, nearest,
+    CdnDomain, Config, EdgeAt, Errors, KeyType, Provider, Set, Source, Trust, TsigAlgorithm,
+    Verify, dns_name, kinds, nearest,
 };
 
 const SHIPPED: &str = include_str!("../../packaging/config.toml");
@@ -81,7 +81,7 @@ fn everything_said() {
 fn every_challenge_said() {
     let config = read(include_str!("testdata/everything.toml")).unwrap();
     let puts: Vec<_> = config.certificates.iter().map(super::Certificate::puts_by).collect();
-    assert_eq!(puts, [Some("own"), None, Some("default")]);
+    assert_eq!(puts[..3], [Some("own"), None, Some("default")]);
     assert_eq!(config.certificates[1].challenge, super::Challenge::DnsPersist01);
 }
 
@@ -112,8 +112,10 @@ fn every_dns_said() {
     else {
         panic!("rfc2136")
     };
-    assert_eq!((server.to_string().as_str(), key_name.as_str()), ("192.0.2.53:53", "key."));
+    assert_eq!((*server, key_name.as_str()), ("192.0.2.53:53".parse().ok(), "key."));
     assert_eq!((*algorithm, key_file.as_path()), (TsigAlgorithm::HmacSha512, Path::new("tsig")));
+    let alone = &config.dns["no-server"].provider;
+    assert!(matches!(alone, Provider::Rfc2136 { server: None, .. }), "{alone:?}");
     let Provider::Exec { program } = &config.dns["program"].provider else { panic!("exec") };
     assert_eq!(program, Path::new("/etc/certferry/put-txt"));
 }
@@ -196,7 +198,7 @@ fn the_documents_tables_are_the_codes() {
 #[test]
 fn every_certificate_said() {
     let config = read(include_str!("testdata/everything.toml")).unwrap();
-    let [full, short, source] = config.certificates.as_slice() else { panic!("three") };
+    let [full, short, source, files] = config.certificates.as_slice() else { panic!("four") };
     assert_eq!(full.name, "main");
     assert_eq!(full.domains, ["xn--mnchen-3ya.example", "*.example.com"]);
     assert_eq!((full.dns.as_str(), full.key_type), ("own", KeyType::Rsa4096));
@@ -223,8 +225,11 @@ fn every_certificate_said() {
     assert_eq!((short.name.as_str(), short.dns.as_str()), ("example.org", "default"));
     assert_eq!((short.key_type, short.profile.as_deref()), (KeyType::EcdsaP256, None));
     assert_eq!(source.name, "example.net");
-    assert_eq!(source.source.as_deref(), Some(Path::new("/etc/letsencrypt/live/example.net")));
-    assert!(source.domains.is_empty());
+    assert_eq!(source.source, Some(Source::folder("/etc/letsencrypt/live/example.net")));
+    assert!(source.domains.is_empty() && files.domains.is_empty());
+    let path = "/var/lib/lego/certificates/_.example.edu.crt".into();
+    let key = Some("/etc/certferry/keys/example.net.key".into());
+    assert_eq!((files.name.as_str(), &files.source), ("example.edu", &Some(Source { path, key })));
     let lines: Vec<usize> =
         config.certificates.iter().map(|certificate| certificate.line).collect();
     let text = include_str!("testdata/everything.toml").lines();
@@ -235,7 +240,7 @@ fn every_certificate_said() {
 #[test]
 fn every_ca_said() {
     let config = read(include_str!("testdata/everything.toml")).unwrap();
-    let [full, short, _] = config.certificates.as_slice() else { panic!("three") };
+    let [full, short, ..] = config.certificates.as_slice() else { panic!("two") };
     let name = |acme: Option<&super::Acme>| acme.map(|acme| acme.name.clone());
     let of =
         |certificate| (config.ca(certificate).name.clone(), name(config.fallback(certificate)));
@@ -282,8 +287,9 @@ fn what_is_shipped() {
         .map(|line| format!("{line}\n"))
         .collect();
     let config = read(&said).unwrap_or_else(|errors| panic!("{errors}\n{said}"));
-    assert_eq!((config.certificates.len(), config.dns.len()), (2, 6));
+    assert_eq!((config.certificates.len(), config.dns.len()), (3, 6));
     assert_eq!(config.certificates[1].name, "example.org");
+    assert_eq!(config.certificates[2].name, "example.net");
 }
 
 #[test]

@@ -224,10 +224,12 @@ mod tests {
         let keys = ["ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"]
             .map(|name| (name, "x"));
         let ground = Ground {
+            input: crate::ground::Input::nothing(),
             clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
             env: Env::from_iter(keys),
             stop,
             say: Say::nothing(),
+            ask: crate::ground::Ask::nobody(),
             width: 80,
         };
         let url = "http://127.0.0.1:1".to_owned();

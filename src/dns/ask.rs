@@ -157,7 +157,18 @@ impl Asker {
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn addresses(&self, server: &Name) -> Vec<Server> {
+    /// The primary server of a zone, as its SOA names it (RFC 1035, 3.3.13); none if it names nobody.
+    pub(super) async fn primary(&self, zone: &Name) -> anyhow::Result<Option<Name>> {
+        let Some(answer) = self.resolve(zone, RecordType::SOA).await? else { return Ok(None) };
+        let named = answer.answers.iter().find_map(|record| {
+            let RData::SOA(soa) = &record.data else { return None };
+            Some(soa.mname.clone())
+        });
+        Ok(named.filter(|name| !name.is_root()))
+    }
+
+    /// A server at all its addresses that are known; none, if nobody says.
+    pub(super) async fn addresses(&self, server: &Name) -> Vec<Server> {
         let kinds = [RecordType::A, RecordType::AAAA];
         let answers = join_all(kinds.map(|kind| self.resolve(server, kind))).await;
         let records = answers.into_iter().flatten().flatten().flat_map(|message| message.answers);
@@ -258,6 +269,21 @@ impl Asker {
             return &self.configured;
         }
         self.system.get_or_init(system_resolvers)
+    }
+}
+
+impl Server {
+    /// A zone's own server, known by its address.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self { name: address.to_string(), way: Way::Plain(address, Recursion::Off) }
+    }
+
+    /// Where it listens at the DNS's own port, or another.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self.way {
+            Way::Plain(address, _) => Some(address),
+            Way::Https => None,
+        }
     }
 }
 

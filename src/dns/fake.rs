@@ -21,6 +21,7 @@ pub(crate) struct Zone {
     records: Vec<Record>,
     codes: BTreeMap<(Option<Name>, RecordType), ResponseCode>,
     update: Option<ResponseCode>,
+    primary: Option<Name>,
     truncates: bool,
     only_tcp: bool,
     no_https: bool,
@@ -33,6 +34,7 @@ pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     zone: Arc<Mutex<Zone>>,
     asked: Arc<Mutex<Vec<(String, RecordType)>>>,
+    updates: Arc<Mutex<usize>>,
 }
 
 impl Zone {
@@ -80,6 +82,12 @@ impl Zone {
     /// Answers updates with this code, unsigned.
     pub(crate) fn update(mut self, code: ResponseCode) -> Self {
         self.update = Some(code);
+        self
+    }
+
+    /// Its SOA names this primary, else its apex.
+    pub(crate) fn primary(mut self, name: &str) -> Self {
+        self.primary = Some(fqdn(name));
         self
     }
 
@@ -138,7 +146,8 @@ impl Zone {
 
     fn fill(&self, answer: &mut Message, name: &Name, kind: RecordType) {
         let soa = self.apex.clone().map(|apex| {
-            let soa = SOA::new(apex.clone(), apex.clone(), 1, 60, 60, 60, 60);
+            let primary = self.primary.clone().unwrap_or_else(|| apex.clone());
+            let soa = SOA::new(primary, apex.clone(), 1, 60, 60, 60, 60);
             Record::from_rdata(apex, 60, RData::SOA(soa))
         });
         let at_name = |record: &&Record| record.name == *name;
@@ -176,6 +185,7 @@ impl Fake {
             address: udp.local_addr().unwrap(),
             zone: Arc::new(Mutex::new(zone)),
             asked: Arc::default(),
+            updates: Arc::default(),
         };
         tokio::spawn(fake.clone().serve_udp(udp));
         tokio::spawn(fake.clone().serve_tcp(tcp));
@@ -192,6 +202,11 @@ impl Fake {
     pub(crate) fn asked(&self, name: &str, kind: RecordType) -> usize {
         let wanted = (fqdn(name).to_ascii(), kind);
         self.asked.lock().unwrap().iter().filter(|asked| **asked == wanted).count()
+    }
+
+    /// So many updates came.
+    pub(crate) fn updates(&self) -> usize {
+        *self.updates.lock().unwrap()
     }
 
     /// The same answers by HTTPS (RFC 8484), whatever URL is asked.
@@ -254,7 +269,11 @@ impl Fake {
 
     fn answer(&self, question: &Message) -> Message {
         let query = question.queries.first().unwrap();
-        self.asked.lock().unwrap().push((query.name().to_ascii(), query.query_type()));
+        if question.metadata.op_code == OpCode::Update {
+            *self.updates.lock().unwrap() += 1;
+        } else {
+            self.asked.lock().unwrap().push((query.name().to_ascii(), query.query_type()));
+        }
         self.zone.lock().unwrap().answer(question)
     }
 }

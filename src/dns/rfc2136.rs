@@ -1,34 +1,63 @@
 //! Dynamic update (RFC 2136), signed by TSIG (RFC 8945): one value more, or one value less.
+//!
+//! It goes to the configured `server`; from one that does not take it, on to the primary that the zone's SOA names, where
+//! it goes at once if no `server` is configured. A server that takes updates is not left.
 
+mod primary;
+mod refusal;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
-use hickory_proto::op::{Message, ResponseCode, update_message};
+use hickory_proto::op::{Message, update_message};
 use hickory_proto::rr::rdata::TXT;
-use hickory_proto::rr::rdata::tsig::{TsigAlgorithm, TsigError};
+use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use hickory_proto::rr::{Name, RData, Record, RecordSet, TSigner};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::ask::{Asker, fqdn, plain};
-use super::{Dns, NotPut, wire};
+pub use self::primary::zone_at;
+use self::refusal::Refusal;
+pub(super) use self::refusal::refusal;
+use super::ask::{Asker, Server, fqdn, plain};
+use super::wire::{self, Silence};
+use super::{Dns, NotPut};
 use crate::config;
 use crate::ground::Clock;
 
-/// The primary server and the key that it knows.
+/// Where updates go, and the key that is known there.
 pub(super) struct Rfc2136 {
-    server: SocketAddr,
+    server: Option<SocketAddr>,
+    /// Finds the primary of a zone.
+    asker: Rc<Asker>,
     key: Key,
     clock: Clock,
+    /// Who took the last update of a zone.
+    taker: RefCell<BTreeMap<Name, Server>>,
 }
 
 /// A TSIG key.
 pub(super) struct Key {
     name: String,
     signer: TSigner,
+}
+
+/// An update of a zone.
+struct Update {
+    zone: Name,
+    message: Message,
+}
+
+/// A server that refused an update.
+struct Refused {
+    server: Server,
+    refusal: Refusal,
 }
 
 impl Key {
@@ -50,80 +79,149 @@ impl Key {
 }
 
 impl Rfc2136 {
-    pub(super) fn new(server: SocketAddr, key: Key, clock: Clock) -> Self {
-        Self { server, key, clock }
+    pub(super) fn new(
+        server: Option<SocketAddr>,
+        key: Key,
+        asker: Rc<Asker>,
+        clock: Clock,
+    ) -> Self {
+        Self { server, asker, key, clock, taker: RefCell::default() }
     }
 
     async fn add(&self, name: &str, value: &str) -> anyhow::Result<Option<String>> {
         let (zone, set) = self.rrset(name, value).await.map_err(NotPut::from)?;
-        let append = update_message::append(set, zone.clone(), false, false);
-        let answer = self.update(&zone, append).await?;
-        self.judge(&zone, &answer).map_err(NotPut::from)?;
+        let message = update_message::append(set, zone.clone(), false, false);
+        self.update(Update { zone, message }).await?;
         Ok(None)
     }
 
     async fn remove(&self, name: &str, value: &str) -> anyhow::Result<()> {
         let (zone, set) = self.rrset(name, value).await?;
-        let delete = update_message::delete_by_rdata(set, zone.clone(), false);
-        let answer = self.update(&zone, delete).await?;
-        self.judge(&zone, &answer)
+        let message = update_message::delete_by_rdata(set, zone.clone(), false);
+        self.update(Update { zone, message }).await
     }
 
-    /// The server's zone that holds `name`, and the value as a set of one record.
+    /// The zone that holds `name`, and the value as a set of one record.
     async fn rrset(&self, name: &str, value: &str) -> anyhow::Result<(Name, RecordSet)> {
-        let found = Asker::new(&[self.server]).zone(name).await?;
-        let zone = found.with_context(|| {
-            format!(
-                "the DNS server {} holds no zone for {name}\nhelp: `server` must be the primary of that zone",
-                self.server
-            )
-        })?;
+        let zone = match self.server {
+            Some(server) => zone_at(server, name).await?,
+            None => primary::zone(&self.asker, name).await?,
+        };
         let data = RData::TXT(TXT::new(vec![value.to_owned()]));
         Ok((fqdn(&zone)?, RecordSet::from(Record::from_rdata(fqdn(name)?, TTL, data))))
     }
 
+    /// Has an update taken by somebody. Its error is a [`NotPut`] where all who were asked refused.
+    async fn update(&self, update: Update) -> anyhow::Result<()> {
+        let known = self.taker.borrow().get(&update.zone).cloned();
+        let servers = match (&known, self.server) {
+            (Some(known), _) => vec![known.clone()],
+            (None, Some(server)) => vec![Server::at(server)],
+            (None, None) => primary::servers(&self.asker, &self.asker, &update.zone)
+                .await
+                .map_err(NotPut::from)?,
+        };
+        let Some(refused) = self.offer(&servers, &update).await? else { return Ok(()) };
+        match self.server.filter(|_| known.is_none() && refused.refusal.may_be_a_copys()) {
+            Some(server) => self.go_on(server, &refused, &update).await,
+            None => Err(NotPut::from(self.error(&refused, &update.zone)).into()),
+        }
+    }
+
+    /// The configured server may hold a copy of the zone: on to the primary.
+    async fn go_on(
+        &self,
+        server: SocketAddr,
+        refused: &Refused,
+        update: &Update,
+    ) -> anyhow::Result<()> {
+        let first = refused.told(&update.zone);
+        let of_server = Asker::new(&[server]);
+        let found = primary::servers(&of_server, &self.asker, &update.zone).await;
+        let mut primaries = found.map_err(|why| NotPut::from(anyhow!("{first}; {why:#}")))?;
+        primaries.retain(|primary| primary.address() != Some(server));
+        if primaries.is_empty() {
+            return Err(NotPut::from(self.error(refused, &update.zone)).into());
+        }
+        let (second, is_put) = match self.offer(&primaries, update).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(second)) => (self.error(&second, &update.zone), false),
+            Err(silence) => {
+                let is_put = !silence.is::<NotPut>();
+                (silence, is_put)
+            }
+        };
+        let both = anyhow!("{first}; {second:#}");
+        Err(if is_put { both } else { NotPut::from(both).into() })
+    }
+
+    /// Offers an update to the first of these servers that answers; none refused it: it was taken.
+    async fn offer(&self, servers: &[Server], update: &Update) -> anyhow::Result<Option<Refused>> {
+        let (mut silent, mut is_sent) = (Vec::new(), false);
+        for server in servers {
+            let Some(address) = server.address() else { continue };
+            match self.send(address, update.message.clone()).await? {
+                Ok(None) => {
+                    self.taker.borrow_mut().insert(update.zone.clone(), server.clone());
+                    return Ok(None);
+                }
+                Ok(Some(refusal)) => {
+                    self.taker.borrow_mut().remove(&update.zone);
+                    return Ok(Some(Refused { server: server.clone(), refusal }));
+                }
+                Err(silence) => {
+                    is_sent |= !matches!(silence, Silence::Unreached(_));
+                    silent.push(format!("{server}: {silence}"));
+                }
+            }
+        }
+        let error = anyhow!(
+            "no DNS server took the update of {} ({})\nhelp: set `server` of the `[dns.NAME]` to one that can be reached from \
+             here and takes updates by TCP",
+            plain(&update.zone),
+            silent.join("; ")
+        );
+        Err(if is_sent { error } else { NotPut::from(error).into() })
+    }
+
     /// Sends an update. An answer that refuses is not verified: those of the key itself are not signed (RFC 8945, 5.3.2).
-    async fn update(&self, zone: &Name, mut message: Message) -> anyhow::Result<Message> {
+    async fn send(
+        &self,
+        server: SocketAddr,
+        mut message: Message,
+    ) -> anyhow::Result<Result<Option<Refusal>, Silence>> {
         let now = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
         let verifier =
             message.finalize(&self.key.signer, now).context("the update cannot be signed")?;
-        let sent = wire::encode(&message)?;
-        let heard = wire::by_tcp(self.server, &sent).await;
-        let heard = heard.and_then(|bytes| Ok((wire::decode(&bytes)?, bytes)));
-        let (answer, bytes) = heard.map_err(|silence| {
-            anyhow!(
-                "the DNS server {} did not take the update of {}: {silence}\nhelp: check `server` of the `[dns.NAME]`, and that \
-                 it takes updates by TCP",
-                self.server,
-                plain(zone)
-            )
-        })?;
-        if refusal(&answer).is_some() {
-            return Ok(answer);
-        }
-        if let Some(mut verifier) = verifier {
+        let heard = wire::by_tcp(server, &wire::encode(&message)?).await;
+        let (answer, bytes) = match heard.and_then(|bytes| Ok((wire::decode(&bytes)?, bytes))) {
+            Ok(heard) => heard,
+            Err(silence) => return Ok(Err(silence)),
+        };
+        let refusal = refusal(&answer);
+        if let (Some(mut verifier), None) = (verifier, refusal) {
             verifier.verify(&bytes).map_err(|error| {
                 anyhow!(
-                    "the answer of the DNS server {} is not signed by the TSIG key {}: {error}\nhelp: something between here and \
+                    "the answer of the DNS server {server} is not signed by the TSIG key {}: {error}\nhelp: something between here and \
                      there changes answers, or the clocks differ by more than {FUDGE} s",
-                    self.server,
                     self.key.name
                 )
             })?;
         }
-        Ok(answer)
+        Ok(Ok(refusal))
     }
 
-    fn judge(&self, zone: &Name, answer: &Message) -> anyhow::Result<()> {
-        let Some((code, tsig)) = refusal(answer) else { return Ok(()) };
-        let (zone, key) = (plain(zone), &self.key.name);
-        let what = tsig
-            .map_or_else(|| code.to_string(), |error| format!("{code}, TSIG {}", tsig_word(error)));
-        bail!(
-            "the DNS server {} refused the update of {zone}: {what}\nhelp: {}",
-            self.server,
-            remedy(code, tsig, &zone, key)
-        )
+    fn error(&self, refused: &Refused, zone: &Name) -> anyhow::Error {
+        let help = refused.refusal.remedy(&plain(zone), &self.key.name);
+        anyhow!("{}\nhelp: {help}", refused.told(zone))
+    }
+}
+
+impl Refused {
+    /// Without a remedy.
+    fn told(&self, zone: &Name) -> String {
+        let Self { server, refusal } = self;
+        format!("the DNS server {server} refused the update of {}: {refusal}", plain(zone))
     }
 }
 
@@ -146,12 +244,6 @@ impl Dns for Rfc2136 {
     }
 }
 
-pub(super) fn refusal(answer: &Message) -> Option<(ResponseCode, Option<TsigError>)> {
-    let tsig = answer.signature().and_then(|record| record.data.error);
-    let code = answer.metadata.response_code;
-    (code != ResponseCode::NoError || tsig.is_some()).then_some((code, tsig))
-}
-
 fn wire_algorithm(algorithm: config::TsigAlgorithm) -> TsigAlgorithm {
     match algorithm {
         config::TsigAlgorithm::HmacSha256 => TsigAlgorithm::HmacSha256,
@@ -160,53 +252,6 @@ fn wire_algorithm(algorithm: config::TsigAlgorithm) -> TsigAlgorithm {
     }
 }
 
-fn tsig_word(error: TsigError) -> String {
-    match error {
-        TsigError::BadSig => "BADSIG".to_owned(),
-        TsigError::BadKey => "BADKEY".to_owned(),
-        TsigError::BadTime => "BADTIME".to_owned(),
-        TsigError::BadTrunc => "BADTRUNC".to_owned(),
-        TsigError::Unknown(code) => format!("error {code}"),
-    }
-}
-
-fn remedy(code: ResponseCode, tsig: Option<TsigError>, zone: &str, key: &str) -> String {
-    match tsig {
-        Some(TsigError::BadKey) => {
-            return format!(
-                "the server knows no key `{key}` with this algorithm: compare `key_name` and `algorithm` with its configuration"
-            );
-        }
-        Some(TsigError::BadSig) => {
-            return format!(
-                "the secret of the key `{key}` differs from the server's: write it again into `key_file`"
-            );
-        }
-        Some(TsigError::BadTime) => {
-            return "the clocks differ by more than five minutes: set this machine's clock"
-                .to_owned();
-        }
-        Some(TsigError::BadTrunc | TsigError::Unknown(_)) | None => {}
-    }
-    match u16::from(code) {
-        REFUSED => format!(
-            "allow the key `{key}` to update TXT records of {zone} on the server (BIND: update-policy, Knot: acl)"
-        ),
-        NOTAUTH => format!(
-            "the server is no primary of {zone}, or does not take the key `{key}` for it: correct `server`, or its configuration"
-        ),
-        NOTZONE => format!("the record is outside of {zone}: look at its delegations"),
-        NOTIMP => format!("dynamic updates are switched off for {zone} on the server"),
-        _ => format!("look into the log of the server; {zone} may be read-only or its disk full"),
-    }
-}
-
-/// RFC 2136, 2.2: response codes of an update.
-const NOTIMP: u16 = 4;
-const REFUSED: u16 = 5;
-const NOTAUTH: u16 = 9;
-const NOTZONE: u16 = 10;
-
 /// Seconds; what RFC 8945 (10) recommends.
 const FUDGE: u16 = 300;
 
@@ -214,68 +259,4 @@ const FUDGE: u16 = 300;
 const TTL: u32 = 60;
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-    use hickory_proto::rr::RecordType;
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::dns::fake::{Fake, Zone};
-
-    fn key(text: &str) -> anyhow::Result<Key> {
-        Key::new("acme-key", config::TsigAlgorithm::HmacSha256, &SecretString::from(text))
-    }
-
-    async fn check(row: &str, zone: Zone, wanted: &[&str]) {
-        let fake = Fake::start(zone).await;
-        let clock = Clock::new(|| Timestamp::UNIX_EPOCH);
-        let access = Rfc2136::new(fake.address, key("c2VjcmV0").unwrap(), clock);
-        let error = access.put("_acme-challenge.example.test", "value").await.unwrap_err();
-        let text = format!("{error:#}");
-        assert!(wanted.iter().all(|part| text.contains(part)), "{row}: {text}");
-    }
-
-    // Servers that take an update and sign their answer are real ones: tests/peers.
-    #[tokio::test]
-    async fn refusals_say_what_to_do() {
-        let zone = || Zone::default().apex("example.test");
-        let code = |code| zone().code("", RecordType::SOA, code).update(code);
-        check("no zone", Zone::default(), &["holds no zone", "help: `server` must be"]).await;
-        check("refused", zone().update(ResponseCode::Refused), &["Query Refused", "allow the key"])
-            .await;
-        check(
-            "not its zone",
-            zone().update(ResponseCode::NotAuth),
-            &["no primary of example.test"],
-        )
-        .await;
-        check("switched off", zone().update(ResponseCode::NotImp), &["switched off"]).await;
-        check("broken", zone().update(ResponseCode::ServFail), &["log of the server"]).await;
-        check(
-            "not signed",
-            zone().update(ResponseCode::NoError),
-            &["not signed by the TSIG key acme-key"],
-        )
-        .await;
-        check("nothing works", code(ResponseCode::Refused), &["holds no zone"]).await;
-    }
-
-    #[test]
-    fn errors_of_the_key_come_first() {
-        let row = |tsig, part: &str| {
-            let text = remedy(ResponseCode::NotAuth, Some(tsig), "example.test", "acme-key");
-            assert!(text.contains(part), "{text}");
-        };
-        row(TsigError::BadKey, "knows no key `acme-key`");
-        row(TsigError::BadSig, "secret of the key `acme-key`");
-        row(TsigError::BadTime, "clock");
-        row(TsigError::BadTrunc, "no primary");
-    }
-
-    #[test]
-    fn a_key_that_is_no_base64_is_not_quoted() {
-        let text = format!("{:#}", key("not-base64!").err().unwrap());
-        assert!(text.contains("no base64\nhelp: ") && !text.contains("33"), "{text}");
-    }
-}
+mod tests;

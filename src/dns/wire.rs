@@ -12,6 +12,7 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Why there is no answer.
@@ -19,6 +20,8 @@ use tokio::time::timeout;
 pub(crate) enum Silence {
     /// Nothing came in time.
     TimedOut,
+    /// There is no connection: nothing was sent.
+    Unreached(String),
     /// The system says no: refused, unreachable, reset.
     Io(String),
     /// What came is no DNS message.
@@ -38,7 +41,7 @@ impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => f.write_str("no answer in time"),
-            Self::Io(why) => f.write_str(why),
+            Self::Unreached(why) | Self::Io(why) => f.write_str(why),
             Self::Garbled(why) => write!(f, "a damaged answer: {why}"),
         }
     }
@@ -52,7 +55,7 @@ impl From<std::io::Error> for Silence {
     }
 }
 
-/// Asks one server one question.
+/// Asks one server one question. Of all questions of this process, so many are under way at once.
 pub(crate) async fn ask(
     server: SocketAddr,
     name: &Name,
@@ -61,6 +64,7 @@ pub(crate) async fn ask(
 ) -> Result<Message, Silence> {
     let question = question(name, kind, recursion);
     let bytes = encode(&question)?;
+    let _turn = ASKING.acquire().await;
     let silence = match once_by_udp(server, &question, &bytes).await {
         Ok(answer) if !answer.metadata.truncation => return Ok(answer),
         Ok(_cut_short) => return answer_to(&question, &by_tcp(server, &bytes).await?),
@@ -68,8 +72,8 @@ pub(crate) async fn ask(
     };
     // A lost datagram is common; and some networks, and some servers, let only TCP through.
     let again = once_by_udp(server, &question, &bytes).boxed();
-    let by_tcp =
-        async { answer_to(&question, &within(UDP_TIMEOUT, tcp_exchange(server, &bytes)).await?) };
+    let exchange = async { tcp_exchange(TcpStream::connect(server).await?, &bytes).await };
+    let by_tcp = async { answer_to(&question, &within(UDP_TIMEOUT, exchange).await?) };
     let either = select_ok([again, by_tcp.boxed()]).await;
     either.map(|(answer, _other)| answer).map_err(|_both| silence)
 }
@@ -94,13 +98,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Message, Silence> {
 
 /// Sends a message by TCP and reads one answer.
 pub(crate) async fn by_tcp(server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, Silence> {
-    within(TCP_TIMEOUT, tcp_exchange(server, message)).await
+    let connected = within(CONNECT_TIMEOUT, async { Ok(TcpStream::connect(server).await?) }).await;
+    let stream = connected.map_err(|silence| Silence::Unreached(silence.to_string()))?;
+    within(TCP_TIMEOUT, tcp_exchange(stream, message)).await
 }
 
-async fn tcp_exchange(server: SocketAddr, message: &[u8]) -> Result<Vec<u8>, Silence> {
+async fn tcp_exchange(mut stream: TcpStream, message: &[u8]) -> Result<Vec<u8>, Silence> {
     let length = u16::try_from(message.len())
         .map_err(|error| Silence::Garbled(format!("the question is too long: {error}")))?;
-    let mut stream = TcpStream::connect(server).await?;
     // One write: some servers read the length and the message from one segment only.
     stream.write_all(&[&length.to_be_bytes(), message].concat()).await?;
     let mut answer = vec![0; usize::from(stream.read_u16().await?)];
@@ -167,10 +172,16 @@ fn any_port(server: SocketAddr) -> SocketAddr {
     SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
 }
 
+/// A question has two sockets at most; a process has 1024 descriptors by default, and an order may ask for a hundred names.
+static ASKING: Semaphore = Semaphore::const_new(128);
+
 /// Ten times the slowest round trip on earth.
 const UDP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Connecting and an update that a primary writes to its disk.
+/// A lost packet of the handshake is sent again after one second, and after three.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An update that a primary writes to its disk.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
+use instant_acme::{Account, AccountCredentials, Error};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::acme::{Ca, Line, patient};
-use super::{Failure, Issuer, Standing, refusal};
+use super::acme::{Ca, Line};
+use super::jws::{AccountKey, Binding, Signer};
+use super::registered::kept;
+use super::{Failure, Issuer, Standing, not_locked, refusal};
 use crate::challenge::on_disk;
 use crate::config::Eab;
 use crate::secret;
+use crate::store::Wait;
 
 /// An account, and the line by which it speaks.
 pub(super) struct Session {
@@ -23,7 +27,7 @@ pub(super) struct Session {
 
 impl Session {
     /// A call that failed.
-    pub(super) fn failure(&self, doing: &str, error: instant_acme::Error) -> Failure {
+    pub(super) fn failure(&self, doing: &str, error: Error) -> Failure {
         refusal::failure(doing, error, self.line.heard())
     }
 }
@@ -36,25 +40,14 @@ impl Issuer {
         self.settle_next(&ca).await?;
         match self.stored_account(&ca).await? {
             Some(json) => self.restore(&ca, &json).await,
-            None => self.register_once(&ca, &mut refused).await,
+            None => self.register_once(&ca, None, &mut refused).await,
         }
     }
 
     /// A session after the CA said that it does not know the account: a new one, unless another order was quicker.
     pub(super) async fn session_anew(&self, unknown: &Session) -> Result<Session, Failure> {
-        let ca = unknown.line.ca();
         let mut refused = self.registering.lock().await;
-        if let Some(json) = self.stored_account(ca).await? {
-            let session = self.restore(ca, &json).await?;
-            if session.account.id() != unknown.account.id() {
-                return Ok(session);
-            }
-        }
-        self.ground.say.line(format!(
-            "the CA does not know the account {} any more: registering a new one",
-            unknown.account.id()
-        ));
-        self.register_once(ca, &mut refused).await
+        self.register_once(unknown.line.ca(), Some(unknown.account.id()), &mut refused).await
     }
 
     pub(super) async fn stored_account(&self, ca: &Ca) -> anyhow::Result<Option<SecretString>> {
@@ -77,42 +70,98 @@ impl Issuer {
     async fn register_once(
         &self,
         ca: &Arc<Ca>,
+        unknown: Option<&str>,
         refused: &mut Option<Standing>,
     ) -> Result<Session, Failure> {
         if let Some(refused) = refused {
             return Err(refused.again());
         }
-        let registered = self.register(ca).await;
+        let registered = self.register(ca, unknown).await;
         *refused = registered.as_ref().err().map(Standing::of);
         registered
     }
 
-    async fn register(&self, ca: &Arc<Ca>) -> Result<Session, Failure> {
+    /// Registers in place of an account that is `unknown` to the CA, unless another run or order was quicker.
+    async fn register(&self, ca: &Arc<Ca>, unknown: Option<&str>) -> Result<Session, Failure> {
+        let wait = Wait { until: None, stop: &self.ground.stop, say: &self.ground.say };
+        let lock = self.store.lock_registering(ca.directory(), wait).await;
+        let _lock = lock.map_err(not_locked)?;
+        if let Some(json) = self.stored_account(ca).await? {
+            let session = self.restore(ca, &json).await?;
+            if unknown != Some(session.account.id()) {
+                return Ok(session);
+            }
+            self.ground.say.line(format!(
+                "the CA does not know the account {} any more: registering a new one",
+                session.account.id()
+            ));
+        }
         self.check_terms(ca)?;
-        let eab = self.eab(ca)?;
-        let contact: Vec<_> = self.acme.contact.iter().map(|to| format!("mailto:{to}")).collect();
-        let contact: Vec<_> = contact.iter().map(String::as_str).collect();
-        let wish = NewAccount {
-            contact: &contact,
-            terms_of_service_agreed: true,
-            only_return_existing: false,
-        };
+        let binding = self.binding(ca)?;
+        let (key, kept) = self.new_key(ca).await?;
         let line = Line::new(ca);
-        let (account, credentials) = patient(async || {
-            let builder = Account::builder_with_http(Box::new(line.clone()));
-            builder.create(&wish, ca.directory().to_owned(), eab.as_ref()).await
-        })
-        .await
-        .map_err(|error| refusal::of_account("the new account", error, line.heard()))?;
-        self.save(ca.directory(), &credentials).await?;
-        self.ground.say.line(format!("registered the account {}", account.id()));
-        Ok(Session { account, line })
+        let url = match self.ask_account(&line, &key, binding.as_ref()).await {
+            Ok(url) => url,
+            Err(error) => return Err(self.not_registered(&line, kept, error).await),
+        };
+        let json = SecretString::from(key.kept(&url, ca.directory()).to_string());
+        let (directory, adopted) = (ca.directory().to_owned(), json.clone());
+        self.act(move |store| store.adopt_new_account(&directory, &adopted)).await?;
+        self.ground.say.line(format!("registered the account {url}"));
+        self.restore(ca, &json).await
     }
 
-    async fn save(&self, directory: &str, credentials: &AccountCredentials) -> anyhow::Result<()> {
-        let json = serde_json::to_string(credentials).context("the account cannot be written")?;
-        let (directory, json) = (directory.to_owned(), SecretString::from(json));
-        on_disk(&self.store, move |store| store.save_account(&directory, &json)).await
+    /// The key of an account to be registered, on disk before the CA hears of it. One that a killed run has left, or one
+    /// whose answer was lost, may have an account already: newAccount gives that again (RFC 8555, 7.3).
+    async fn new_key(&self, ca: &Ca) -> anyhow::Result<(AccountKey, KeyOf)> {
+        let directory = ca.directory().to_owned();
+        let left = on_disk(&self.store, move |store| store.new_account(&directory)).await?;
+        let left = left.and_then(|json| kept(ca, &json).ok()?.key().ok());
+        if let Some(key) = left {
+            return Ok((key, KeyOf::EarlierRun));
+        }
+        let key = AccountKey::generate()?;
+        let directory = ca.directory().to_owned();
+        let json = SecretString::from(key.kept("", &directory).to_string());
+        self.act(move |store| store.save_new_account(&directory, &json)).await?;
+        Ok((key, KeyOf::ThisRun))
+    }
+
+    /// newAccount (RFC 8555, 7.3): the URL of the account that this key has from now on, or had before.
+    async fn ask_account(
+        &self,
+        line: &Line,
+        key: &AccountKey,
+        binding: Option<&Binding>,
+    ) -> Result<String, Error> {
+        let url = &line.ca().urls().new_account;
+        let contact: Vec<_> = self.acme.contact.iter().map(|to| format!("mailto:{to}")).collect();
+        let mut wish = json!({"termsOfServiceAgreed": true});
+        if !contact.is_empty() {
+            wish["contact"] = contact.into();
+        }
+        if let Some(binding) = binding {
+            let bound = binding.sign(key, url).map_err(|error| Error::Other(error.into()))?;
+            wish["externalAccountBinding"] = bound;
+        }
+        let signer = Signer { key, account: None };
+        line.post(&signer, url, Some(&wish)).await?;
+        line.heard().location.ok_or(Error::Str("it gives no URL of the account"))
+    }
+
+    /// A key that the CA refuses in two runs is of no use: its account may have ended. A new one cannot be to blame, and
+    /// with a refusal that is not the CA's word it may have an account all the same.
+    async fn not_registered(&self, line: &Line, key: KeyOf, error: Error) -> Failure {
+        let is_of_key = matches!(refusal::kind_of(&error), Some("unauthorized" | "badPublicKey"));
+        let failure = refusal::of_account("the new account", error, line.heard());
+        if key == KeyOf::ThisRun || !is_of_key {
+            return failure;
+        }
+        let directory = line.ca().directory().to_owned();
+        match self.act(move |store| store.drop_new_account(&directory)).await {
+            Ok(()) => failure,
+            Err(disk) => failure.beside(&format!("its key cannot be forgotten: {disk:#}")),
+        }
     }
 
     fn check_terms(&self, ca: &Ca) -> anyhow::Result<()> {
@@ -127,7 +176,7 @@ impl Issuer {
     }
 
     /// The external account binding (RFC 8555, 7.3.4), where one is set.
-    fn eab(&self, ca: &Ca) -> anyhow::Result<Option<ExternalAccountKey>> {
+    fn binding(&self, ca: &Ca) -> anyhow::Result<Option<Binding>> {
         let Some(Eab { key_id, hmac_key_file }) = &self.acme.eab else {
             if ca.meta().external_account_required {
                 bail!(
@@ -142,8 +191,15 @@ impl Issuer {
         let text = secret::read(hmac_key_file, &self.ground.env, self.base.as_deref())?;
         let key = hmac_key(text.expose_secret())
             .with_context(|| format!("{} holds no key", hmac_key_file.display()))?;
-        Ok(Some(ExternalAccountKey::new(key_id.clone(), &key)))
+        Ok(Some(Binding { key_id: key_id.clone(), key }))
     }
+}
+
+/// Which run made the key of an account to be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyOf {
+    ThisRun,
+    EarlierRun,
 }
 
 /// CAs give the key in base64url, some with its padding, some in plain base64.

@@ -38,6 +38,7 @@ pub(super) struct Ca {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Urls {
     pub(super) new_nonce: String,
+    pub(super) new_account: String,
     #[serde(default)]
     pub(super) key_change: Option<String>,
     #[serde(default)]

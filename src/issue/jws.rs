@@ -7,6 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use instant_acme::{Error, Problem};
 use reqwest::{Request, Url};
 use serde::Deserialize;
@@ -31,10 +32,16 @@ pub(super) struct Kept {
     key_pkcs8: Zeroizing<String>,
 }
 
-/// Who signs: a key, and the account that it is of.
+/// Who signs: a key, and the account that it is of. An account that is not registered yet is known by its key alone.
 pub(super) struct Signer<'a> {
     pub(super) key: &'a AccountKey,
-    pub(super) account: &'a str,
+    pub(super) account: Option<&'a str>,
+}
+
+/// An account elsewhere that the CA wants ours to be bound to (RFC 8555, 7.3.4): its id there, and the key for its MAC.
+pub(super) struct Binding {
+    pub(super) key_id: String,
+    pub(super) key: Zeroizing<Vec<u8>>,
 }
 
 impl AccountKey {
@@ -78,17 +85,38 @@ impl AccountKey {
 
     /// A flattened JWS. No payload is POST-as-GET's (RFC 8555, 6.3).
     pub(super) fn sign(&self, protected: &Value, payload: Option<&Value>) -> anyhow::Result<Value> {
-        let protected = URL_SAFE_NO_PAD.encode(protected.to_string());
-        let payload =
-            payload.map_or_else(String::new, |payload| URL_SAFE_NO_PAD.encode(payload.to_string()));
-        let input = format!("{protected}.{payload}");
-        let signature = self
-            .pair
-            .sign(&SystemRandom::new(), input.as_bytes())
-            .map_err(|_unspecified| anyhow!("the account's key does not sign"))?;
-        let signature = URL_SAFE_NO_PAD.encode(signature.as_ref());
-        Ok(json!({"protected": protected, "payload": payload, "signature": signature}))
+        flattened(protected, payload, |input| {
+            let signature = self.pair.sign(&SystemRandom::new(), input);
+            let signature =
+                signature.map_err(|_unspecified| anyhow!("the account's key does not sign"))?;
+            Ok(signature.as_ref().to_vec())
+        })
     }
+}
+
+impl Binding {
+    /// What newAccount at `url` carries of it: the new account's key, signed by the other account's (HS256).
+    pub(super) fn sign(&self, key: &AccountKey, url: &str) -> anyhow::Result<Value> {
+        let protected = json!({"alg": "HS256", "kid": self.key_id, "url": url});
+        flattened(&protected, Some(&key.jwk()), |input| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)?;
+            mac.update(input);
+            Ok(mac.finalize().into_bytes().to_vec())
+        })
+    }
+}
+
+fn flattened(
+    protected: &Value,
+    payload: Option<&Value>,
+    sign: impl FnOnce(&[u8]) -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<Value> {
+    let protected = URL_SAFE_NO_PAD.encode(protected.to_string());
+    let payload =
+        payload.map_or_else(String::new, |payload| URL_SAFE_NO_PAD.encode(payload.to_string()));
+    let signature = sign(format!("{protected}.{payload}").as_bytes())?;
+    let signature = URL_SAFE_NO_PAD.encode(signature);
+    Ok(json!({"protected": protected, "payload": payload, "signature": signature}))
 }
 
 impl Kept {
@@ -123,7 +151,11 @@ impl Line {
         payload: Option<&Value>,
     ) -> Result<Answer, Error> {
         let nonce = self.nonce().await?;
-        let protected = json!({"alg": "ES256", "kid": signer.account, "nonce": nonce, "url": url});
+        let mut protected = json!({"alg": "ES256", "nonce": nonce, "url": url});
+        match signer.account {
+            Some(account) => protected["kid"] = account.into(),
+            None => protected["jwk"] = signer.key.jwk(),
+        }
         let body = signer.key.sign(&protected, payload).map_err(|error| other(error.into()))?;
         let mut request = Request::new(Method::POST, parsed(url)?);
         request
@@ -172,6 +204,22 @@ mod tests {
         public.verify(input.as_bytes(), &signature).unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(part("payload")).unwrap(), br#"{"a":1}"#);
         assert_eq!(key.sign(&json!({}), None).unwrap()["payload"], "", "POST-as-GET");
+    }
+
+    #[test]
+    fn a_binding_is_of_the_new_key_and_signed_by_the_other() {
+        let key = AccountKey::generate().unwrap();
+        let binding = Binding { key_id: "kid-1".to_owned(), key: Zeroizing::new(vec![7; 32]) };
+        let jws = binding.sign(&key, "https://ca.test/new").unwrap();
+        let part = |name: &str| jws[name].as_str().unwrap().to_owned();
+        let read = |name: &str| -> Value {
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part(name)).unwrap()).unwrap()
+        };
+        let protected = json!({"alg": "HS256", "kid": "kid-1", "url": "https://ca.test/new"});
+        assert_eq!((read("protected"), read("payload")), (protected, key.jwk()));
+        let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+        mac.update(format!("{}.{}", part("protected"), part("payload")).as_bytes());
+        mac.verify_slice(&URL_SAFE_NO_PAD.decode(part("signature")).unwrap()).unwrap();
     }
 
     #[test]

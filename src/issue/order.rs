@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use instant_acme::{AuthorizationStatus, ChallengeStatus, ChallengeType, Error, OrderStatus};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::account::Session;
@@ -12,7 +13,7 @@ use super::begin::Resumed;
 use super::refusal::{self, Reason, kind_of};
 use super::{Failure, Issuer, key, persist};
 use crate::cert::{self, Cert, Key};
-use crate::challenge::{Halt, Proof, Purpose, on_disk};
+use crate::challenge::{Halt, Proof, Purpose, Seat, on_disk};
 use crate::config::{Certificate, Challenge};
 use crate::journal::{OrderedFrom, Turn};
 use crate::secret::Redactor;
@@ -49,6 +50,8 @@ impl<'a> Job<'a> {
             self.say("an earlier run has obtained it");
             return Ok(cert);
         }
+        let mut seat = self.issuer.seats.seat();
+        self.sit_down(&mut seat).await?;
         let session = self.issuer.unless_stopped(self.issuer.session()).await?;
         let mut under_way = match self.resume(session).await? {
             Resumed::Order(under_way) => *under_way,
@@ -59,20 +62,24 @@ impl<'a> Job<'a> {
                 self.begin(session).await?
             }
         };
-        let chain = self.drive(&mut under_way).await?;
+        let chain = self.drive(&mut under_way, &mut seat).await?;
         let from = OrderedFrom {
             directory: self.issuer.acme.directory.clone(),
             account: under_way.session.account.id().to_owned(),
             at: self.issuer.ground.clock.now(),
         };
+        if let Some(end) = end_of(&chain).filter(|end| *end <= from.at) {
+            return Err(self.give_up(under_way.version, ended(end)).await);
+        }
         self.complete(under_way.version, chain, from).await
     }
 
     /// Does what the order's state asks for, until there is a chain.
-    async fn drive(&self, under_way: &mut UnderWay) -> Result<String, Failure> {
+    async fn drive(&self, under_way: &mut UnderWay, seat: &mut Seat) -> Result<String, Failure> {
         for _ in 0..MOVES {
+            self.sit_down(seat).await?;
             match under_way.order.state().status {
-                OrderStatus::Pending => self.prove(under_way).await?,
+                OrderStatus::Pending => self.prove(under_way, seat).await?,
                 OrderStatus::Ready => self.issuer.unless_stopped(self.finalize(under_way)).await?,
                 OrderStatus::Processing => {
                     self.issuer.unless_stopped(under_way.settle(OrderStatus::Processing)).await?;
@@ -88,8 +95,17 @@ impl<'a> Job<'a> {
         Err(Failure::of_ca(anyhow!("the order {url} does not come to an end")))
     }
 
+    /// The CA is asked by a few orders at once; the others wait here.
+    async fn sit_down(&self, seat: &mut Seat) -> Result<(), Failure> {
+        let seated = async {
+            seat.take().await;
+            Ok(())
+        };
+        self.issuer.unless_stopped(seated).await
+    }
+
     /// Puts the proofs, has the CA look at them, takes them away.
-    async fn prove(&self, under_way: &mut UnderWay) -> Result<(), Failure> {
+    async fn prove(&self, under_way: &mut UnderWay, seat: &mut Seat) -> Result<(), Failure> {
         let (kind, proofs) = match self.certificate.challenge {
             Challenge::Dns01 => {
                 let proofs = self.issuer.unless_stopped(under_way.proofs()).await?;
@@ -108,7 +124,7 @@ impl<'a> Job<'a> {
             under_way.answer(&kind).await?;
             under_way.settle(OrderStatus::Pending).await
         };
-        let proved = self.issuer.prover.prove(purpose, &proofs, body).await;
+        let proved = self.issuer.prover.prove(purpose, &proofs, seat, body).await;
         for left in proved.left {
             self.say(&left);
         }
@@ -301,6 +317,20 @@ impl UnderWay {
         }
         reasons
     }
+}
+
+/// When the certificate of a chain ends; one that cannot be read is judged with its key.
+fn end_of(chain: &str) -> Option<Timestamp> {
+    let chain = cert::roots(chain.as_bytes()).and_then(cert::Chain::of).ok()?;
+    Some(chain.leaf().not_after)
+}
+
+/// It would be of no use, and due again at once: the ladder must hold back the next order.
+fn ended(end: Timestamp) -> Failure {
+    let help =
+        "look at the CA's clock and status page; it is tried again by itself, less and less often";
+    let error = anyhow!("the CA has issued a certificate that ended at {end:.0}\nhelp: {help}");
+    Failure { counted: true, ..Failure::of_ca(error) }
 }
 
 /// No key of ours fits the certificate, and none ever will: the order is of no more use.

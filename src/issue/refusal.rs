@@ -151,46 +151,65 @@ pub(super) fn is_link(text: &str) -> bool {
 
 /// The same word about an account or an order means something else than about a proof.
 fn call_help(kind: &str) -> &'static str {
-    match kind {
-        "unauthorized" => {
-            "the CA does not let this account do that: the CA's `eab` in the configuration may be wrong; an account that was \
-             ended elsewhere does nothing more: move its account.json away (see `certferry account show`), and the next run \
-             registers a new one"
-        }
-        "malformed" => {
-            "look at `domains`: the CA cannot read what was asked for; if it speaks of a signature (JWS), another host has \
-             given the account a new key: copy its account.json from there"
-        }
-        kind => help(kind),
-    }
+    row(CALL, kind).unwrap_or_else(|| help(kind))
 }
 
 fn help(kind: &str) -> &'static str {
-    match kind {
-        "rateLimited" => {
-            "nothing: it is tried again by itself when the CA allows; for Let's Encrypt see https://letsencrypt.org/docs/rate-limits"
-        }
-        "unauthorized" => {
-            "look at the TXT records by which that name is proved (_acme-challenge, _validation-persist): another program or a CNAME may stand in the way"
-        }
-        "incorrectResponse" => {
-            "look at the TXT records by which that name is proved (_acme-challenge, _validation-persist): an old value may stand there"
-        }
-        "dns" => {
-            "look at the zone's delegation, its name servers and DNSSEC (https://dnsviz.net); all must answer from everywhere"
-        }
-        "caa" => "add a CAA record that allows this CA, and `issuewild` for wildcard names",
-        "rejectedIdentifier" => "the CA will not issue for this name: take it out of `domains`",
-        "badCSR" | "badPublicKey" => "choose another `key_type`; a new key is made at the next try",
-        "malformed" => "look at `domains`: the CA cannot read what was asked for",
-        "invalidProfile" => "correct `profile`",
-        "externalAccountRequired" => "set the CA's `eab` as it was given to you",
-        "invalidContact" | "unsupportedContact" => "correct the CA's `contact`",
-        "userActionRequired" => "open the link that the CA gives, agree, and try again",
-        "serverInternal" => "nothing: the CA's own fault, tried again at the next run",
-        _ => "the CA's documentation and status page may say more",
-    }
+    row(HELP, kind).unwrap_or(UNKNOWN)
 }
+
+fn row(table: &[(&str, &'static str)], kind: &str) -> Option<&'static str> {
+    table.iter().find(|(known, _)| *known == kind).map(|(_, help)| *help)
+}
+
+/// What to do about a call that was refused, where it is not what [`HELP`] says.
+const CALL: &[(&str, &str)] = &[
+    (
+        "unauthorized",
+        "the CA does not let this account do that: the CA's `eab` in the configuration may be wrong; an account that was \
+         ended elsewhere does nothing more: move its account.json away (see `certferry account show`), and the next run \
+         registers a new one",
+    ),
+    (
+        "malformed",
+        "look at `domains`: the CA cannot read what was asked for; if it speaks of a signature (JWS), another host has \
+         given the account a new key: copy its account.json from there",
+    ),
+];
+
+/// What to do about a kind of problem (RFC 8555, 6.7; `invalidProfile` is draft-ietf-acme-profiles').
+const HELP: &[(&str, &str)] = &[
+    (
+        "rateLimited",
+        "nothing: it is tried again by itself when the CA allows; for Let's Encrypt see https://letsencrypt.org/docs/rate-limits",
+    ),
+    (
+        "unauthorized",
+        "look at the TXT records by which that name is proved (_acme-challenge, _validation-persist): another program or a CNAME may stand in the way",
+    ),
+    (
+        "incorrectResponse",
+        "look at the TXT records by which that name is proved (_acme-challenge, _validation-persist): an old value may stand there",
+    ),
+    (
+        "dns",
+        "look at the zone's delegation, its name servers and DNSSEC (https://dnsviz.net); all must answer from everywhere",
+    ),
+    ("caa", "add a CAA record that allows this CA, and `issuewild` for wildcard names"),
+    ("rejectedIdentifier", "the CA will not issue for this name: take it out of `domains`"),
+    ("badCSR", KEY_TYPE),
+    ("badPublicKey", KEY_TYPE),
+    ("malformed", "look at `domains`: the CA cannot read what was asked for"),
+    ("invalidProfile", "correct `profile`"),
+    ("externalAccountRequired", "set the CA's `eab` as it was given to you"),
+    ("invalidContact", CONTACT),
+    ("unsupportedContact", CONTACT),
+    ("userActionRequired", "open the link that the CA gives, agree, and try again"),
+    ("serverInternal", "nothing: the CA's own fault, tried again at the next run"),
+];
+const KEY_TYPE: &str = "choose another `key_type`; a new key is made at the next try";
+const CONTACT: &str = "correct the CA's `contact`";
+const UNKNOWN: &str = "the CA's documentation and status page may say more";
 
 /// Boulder's holds up to 255 bytes of names in a signed token; ten times as much is no link.
 const LONGEST_LINK: usize = 4096;
@@ -202,6 +221,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::testing::check_table;
 
     const LATER: Option<Timestamp> = Some(Timestamp::UNIX_EPOCH);
 
@@ -292,6 +312,20 @@ mod tests {
         let silent = failure("it", Error::Str("no nonce"), Heard::default());
         assert_eq!(silent.side, Side::Ca, "no answer");
         assert_eq!(of_order(&[], None).side, Side::Ca, "an invalid order");
+    }
+
+    #[test]
+    fn tables_of_the_ca() {
+        let is_of_calls = |kind: &str| CALL.iter().any(|(known, _)| *known == kind);
+        let proofs = HELP.iter().map(|(kind, help)| match is_of_calls(kind) {
+            true => [format!("`{kind}`, of a proof"), (*help).to_owned()],
+            false => [format!("`{kind}`"), (*help).to_owned()],
+        });
+        let calls = CALL.iter().map(|(kind, help)| {
+            [format!("`{kind}`, of an account or an order"), (*help).to_owned()]
+        });
+        let rows: Vec<_> = proofs.chain(calls).collect();
+        check_table("ca", &rows);
     }
 
     #[test]

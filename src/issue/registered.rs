@@ -162,7 +162,7 @@ impl Issuer {
         Ok(Some(Held { line, url: kept.id, key, ca }))
     }
 
-    async fn act(
+    pub(super) async fn act(
         &self,
         act: impl FnOnce(&Store) -> anyhow::Result<()> + Send + 'static,
     ) -> anyhow::Result<()> {
@@ -173,7 +173,7 @@ impl Issuer {
 impl Held {
     /// Asks at the account's URL. `doing` fits after "the CA refused ".
     async fn ask(&self, doing: &str, payload: Option<&Value>) -> Result<Registered, Failure> {
-        let signer = Signer { key: &self.key, account: &self.url };
+        let signer = Signer { key: &self.key, account: Some(&self.url) };
         let answer = self.line.post(&signer, &self.url, payload).await;
         let answer =
             answer.map_err(|error| refusal::of_account(doing, error, self.line.heard()))?;
@@ -199,7 +199,7 @@ impl Held {
         let payload = json!({"account": self.url, "oldKey": self.key.jwk()});
         let inner = key.sign(&protected, Some(&payload));
         let inner = inner.map_err(|error| Error::Other(error.into()))?;
-        let signer = Signer { key: &self.key, account: &self.url };
+        let signer = Signer { key: &self.key, account: Some(&self.url) };
         self.line.post(&signer, url, Some(&inner)).await.map(drop)
     }
 }
@@ -209,7 +209,7 @@ impl Held {
 async fn counts(ca: &Arc<Ca>, json: &SecretString) -> Result<bool, Failure> {
     let kept = kept(ca, json)?;
     let (key, line) = (kept.key()?, Line::new(ca));
-    let signer = Signer { key: &key, account: &kept.id };
+    let signer = Signer { key: &key, account: Some(&kept.id) };
     match line.post(&signer, &kept.id, None).await {
         Ok(_shown) => Ok(true),
         Err(Error::Api(problem)) if (400..500).contains(&line.heard().status) => {
@@ -227,7 +227,7 @@ fn not_taken() -> Failure {
     ))
 }
 
-fn kept(ca: &Ca, json: &SecretString) -> anyhow::Result<Kept> {
+pub(super) fn kept(ca: &Ca, json: &SecretString) -> anyhow::Result<Kept> {
     serde_json::from_str(json.expose_secret())
         .map_err(|error| super::account::damaged(ca.directory(), &error))
 }

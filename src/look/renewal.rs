@@ -33,7 +33,7 @@ pub async fn renewal(asker: &Asker, id: &str, seen: &LineageSeen, now: Timestamp
         random = [0x80; 8];
     }
     let (latest, life) = match &seen.leaf {
-        Some(leaf) => (latest(leaf), leaf.not_after.duration_since(leaf.not_before)),
+        Some(leaf) => (latest(seen, leaf), leaf.not_after.duration_since(leaf.not_before)),
         None => (Timestamp::MAX, SignedDuration::MAX),
     };
     let chance = Chance { random: u64::from_be_bytes(random), latest };

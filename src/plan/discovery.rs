@@ -65,6 +65,8 @@ pub struct Known {
     pub listings: BTreeMap<String, Listing>,
     /// The names of the lineages' certificates. Where they are not known there is nothing.
     pub names: BTreeMap<String, Vec<String>>,
+    /// Lineages of other clients whose certificate's life is over.
+    pub ended: BTreeSet<String>,
     /// What lineages found at an earlier run, by account.
     pub remembered: BTreeMap<String, BTreeMap<String, Vec<CdnDomain>>>,
 }
@@ -89,8 +91,9 @@ struct Candidate {
     left_out: Option<String>,
 }
 
-/// The config before claims, the closer name before the wildcard, the latest claim, the first in the config.
-type Right = (bool, Fit, Reverse<Option<Timestamp>>, usize);
+/// The config before claims, what lives before what has ended, the closer name before the wildcard, the latest claim, the
+/// first in the config.
+type Right = (bool, bool, Fit, Reverse<Option<Timestamp>>, usize);
 
 impl Listing {
     /// A list as the cloud gives it: names and statuses. What is no DNS name no certificate can cover.
@@ -109,6 +112,11 @@ impl Listing {
             listing.domains.push(Listed { domain, status: status.to_owned() });
         }
         listing
+    }
+
+    /// All that a certificate can be for, as the cloud lists them.
+    pub fn all(&self) -> impl Iterator<Item = &Listed> {
+        self.domains.iter()
     }
 
     /// The CDN domains that these names cover, in the order of their names, and how. A certificate's names may be
@@ -154,7 +162,7 @@ pub fn discover(owners: &mut Ownership, known: &Known) -> Vec<Contested> {
     let mut contested = Vec::new();
     let mut last: Option<(Target, usize)> = None;
     for candidate in all {
-        let place = candidate.right.3;
+        let place = candidate.right.4;
         match last.as_ref().filter(|(target, _)| *target == candidate.target) {
             Some((_, winner)) if *winner == place => {}
             Some((_, winner)) => contested.push(Contested {
@@ -172,11 +180,12 @@ pub fn discover(owners: &mut Ownership, known: &Known) -> Vec<Contested> {
 }
 
 fn candidates(lineage: &Lineage, place: usize, known: &Known) -> Vec<Candidate> {
+    let has_ended = known.ended.contains(&lineage.name);
     let wishes = lineage.discovers.iter().enumerate();
     let of = |(at, wish)| found(lineage, wish, known).into_iter().map(move |one| (at, wish, one));
     let candidate = |(at, wish, (domain, fit, left_out)): (usize, &Discovers, Found)| Candidate {
         target: Target { aliyun: wish.aliyun.clone(), domain },
-        right: (wish.since.is_some(), fit, Reverse(wish.since), place),
+        right: (wish.since.is_some(), has_ended, fit, Reverse(wish.since), place),
         wish: at,
         left_out,
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Discovers, Foreign};
-use crate::config::{Certificate, Config, Deploy, Target, Verify};
+use crate::config::{Certificate, Config, Deploy, Source, Target, Verify};
 use crate::journal::Claim;
 
 /// A named succession of Certs and what must serve the newest.
@@ -39,14 +39,14 @@ pub struct LeftOut {
 pub enum Origin {
     /// We do: the certificate of the config at this place.
     Issued(usize),
-    /// Another client, said by the config: its folder.
-    Source(PathBuf),
+    /// Another client, said by the config: its files.
+    Source(Source),
     /// Another client, said by its hook.
     Claimed {
         /// The client.
         client: String,
-        /// Its folder.
-        source: PathBuf,
+        /// Its files.
+        source: Source,
     },
     /// Somebody, by hand: its files are read once.
     Given,
@@ -101,7 +101,7 @@ impl Lineage {
     #[must_use]
     pub fn memory(&self) -> String {
         match &self.origin {
-            Origin::Claimed { client, source } => claim_memory(client, source),
+            Origin::Claimed { client, source } => claim_memory(client, &source.path),
             Origin::Issued(_) | Origin::Source(_) | Origin::Given => self.name.clone(),
         }
     }
@@ -168,24 +168,27 @@ fn places(lineages: &mut Vec<Lineage>, claims: &[Claim]) -> Vec<usize> {
     let sources: BTreeMap<PathBuf, usize> =
         lineages.iter().enumerate().filter_map(by_source).collect();
     let mut in_order: Vec<&Claim> = claims.iter().collect();
-    in_order.sort_by_key(|claim| (&claim.client, &claim.source));
+    in_order.sort_by_key(|claim| (&claim.client, &claim.source.path));
     for claim in in_order {
-        let key = (claim.client.as_str(), claim.source.as_path());
+        let key = (claim.client.as_str(), claim.source.path.as_path());
         if known.contains_key(&key) {
             continue;
         }
-        let place = sources.get(&claim.source).copied().unwrap_or_else(|| {
+        let place = sources.get(&claim.source.path).copied().unwrap_or_else(|| {
             lineages.push(claimed(claim, free_name(&mut names, claim)));
             lineages.len() - 1
         });
         known.insert(key, place);
     }
-    claims.iter().map(|claim| known[&(claim.client.as_str(), claim.source.as_path())]).collect()
+    claims
+        .iter()
+        .map(|claim| known[&(claim.client.as_str(), claim.source.path.as_path())])
+        .collect()
 }
 
 fn by_source((place, lineage): (usize, &Lineage)) -> Option<(PathBuf, usize)> {
     match &lineage.origin {
-        Origin::Source(source) => Some((source.clone(), place)),
+        Origin::Source(source) => Some((source.path.clone(), place)),
         Origin::Issued(_) | Origin::Claimed { .. } | Origin::Given => None,
     }
 }
@@ -207,7 +210,7 @@ fn wish(lineage: &mut Lineage, claim: &Claim) {
 
 /// The claim's name, told apart from others by its client, and by its folder if that is not enough.
 fn free_name(names: &mut BTreeSet<String>, claim: &Claim) -> String {
-    let long = format!("{} ({}, {})", claim.name, claim.client, claim.source.display());
+    let long = format!("{} ({}, {})", claim.name, claim.client, claim.source);
     let short = [claim.name.clone(), format!("{} ({})", claim.name, claim.client)];
     let name = short.into_iter().find(|name| !names.contains(name)).unwrap_or(long);
     names.insert(name.clone());

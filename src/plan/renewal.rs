@@ -36,10 +36,17 @@ impl Renewal {
 pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     let leaf = seen.leaf.as_ref()?;
     let Some((ari, window)) = suggested(seen, leaf) else {
-        let reason = "a third of its life is left then, or half of a short one".to_owned();
-        return Some(Renewal { at: renew_at(leaf), reason, asked_for: false, explanation: None });
+        let at = by_life(seen, leaf);
+        let reason = match at > renew_at(leaf) {
+            false => "a third of its life is left then, or half of a short one",
+            true => {
+                "most of its life was over when it was issued; two thirds of the rest are left then"
+            }
+        };
+        let reason = reason.to_owned();
+        return Some(Renewal { at, reason, asked_for: false, explanation: None });
     };
-    let at = instant(leaf, ari, window);
+    let at = instant(seen, leaf, ari, window);
     let mut reason = wish(window);
     if at > window.instant {
         reason += "; the CA wanted its predecessors replaced too, and once a day is enough";
@@ -49,21 +56,21 @@ pub fn renewal(seen: &LineageSeen) -> Option<Renewal> {
     Some(Renewal { at, reason, asked_for: true, explanation: window.explanation.clone() })
 }
 
-/// The latest time for a Cert's renewal, whatever its CA says: what fails then can still be put right.
+/// The latest time for the newest Cert's renewal, whatever its CA says: what fails then can still be put right.
 #[must_use]
-pub fn latest(leaf: &Leaf) -> Timestamp {
+pub fn latest(seen: &LineageSeen, leaf: &Leaf) -> Timestamp {
     let life = leaf.not_after.duration_since(leaf.not_before);
     let whole = SignedDuration::from_secs((life / LATEST).as_secs());
-    leaf.not_after.checked_sub(whole).unwrap_or(leaf.not_before)
+    not_at_once(seen, leaf, leaf.not_after.checked_sub(whole).unwrap_or(leaf.not_before))
 }
 
 /// Why the newest Cert is renewed now, if it is.
 pub(super) fn due(seen: &LineageSeen, leaf: &Leaf, now: Timestamp) -> Option<String> {
     let Some((ari, window)) = suggested(seen, leaf) else {
-        let at = renew_at(leaf);
+        let at = by_life(seen, leaf);
         return (at <= now).then(|| format!("due since {at}; it ends at {}", leaf.not_after));
     };
-    let at = instant(leaf, ari, window);
+    let at = instant(seen, leaf, ari, window);
     let next_run = now.checked_add(seen.tick.unwrap_or(HOUR)).unwrap_or(Timestamp::MAX);
     is_now(at, window, now, next_run).then(|| wish(window))
 }
@@ -76,14 +83,33 @@ fn is_now(at: Timestamp, window: &Window, now: Timestamp, next_run: Timestamp) -
 }
 
 /// The instant that was drawn, within reason: a Cert shall not run out by a CA's mistake, nor be renewed in every run.
-fn instant(leaf: &Leaf, ari: &Ari, window: &Window) -> Timestamp {
-    let at = window.instant.min(latest(leaf));
+fn instant(seen: &LineageSeen, leaf: &Leaf, ari: &Ari, window: &Window) -> Timestamp {
+    let latest = latest(seen, leaf);
+    let at = window.instant.min(latest);
     if ari.hurries < HURRIES {
         return at;
     }
     let earliest = ari.first_asked_at.checked_add(DAY).unwrap_or(at);
     // A Cert may live for a day only, and the clock may have run ahead when it was asked about.
-    at.max(earliest.min(latest(leaf)))
+    at.max(earliest.min(latest))
+}
+
+/// When the newest Cert is renewed if its CA says nothing.
+fn by_life(seen: &LineageSeen, leaf: &Leaf) -> Timestamp {
+    not_at_once(seen, leaf, renew_at(leaf))
+}
+
+/// What our own arithmetic says, but not before a part of what the Cert had left when it was issued is over. The dates of
+/// a CA that backdates far would else have it renewed in every run, for ever.
+fn not_at_once(seen: &LineageSeen, leaf: &Leaf, at: Timestamp) -> Timestamp {
+    let memory = &seen.memory;
+    let is_remembered = memory.succession.last() == Some(&leaf.fingerprint);
+    let Some(from) = memory.ordered_from.as_ref().filter(|_| is_remembered) else { return at };
+    // None is issued that has ended: a clock ran ahead.
+    let rest = leaf.not_after.duration_since(from.at).max(SignedDuration::ZERO);
+    let part = SignedDuration::from_secs((rest / REST).as_secs());
+    let earliest = from.at.checked_add(part).unwrap_or(at);
+    if rest.is_zero() { at } else { at.max(earliest) }
 }
 
 /// The CA's word, if it is about this leaf.
@@ -105,6 +131,9 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// A sixth of its life before a Cert's end (15 days of 90): half of what is left where the CA says nothing. There are CAs
 /// whose window ends with the certificate (acme2certifier).
 const LATEST: i32 = 6;
+
+/// A third: no Cert reaches it that is backdated by less than a quarter of its life, and two thirds are left for tries.
+const REST: i32 = 3;
 
 /// So many in a row may be an incident and its correction; more are a CA's mistake, and cost five certificates a week.
 const HURRIES: u32 = 3;

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use super::{Report, Status, Versions};
 
 use crate::doctor::Diagnosis;
+use crate::init::Document;
 use crate::plan::Kind;
 
 /// The answer of `plan --json`.
@@ -76,4 +77,5 @@ fn schemas_are_kept() {
     check("account", &schema_for!(Account));
     check("versions", &schema_for!(Versions));
     check("doctor", &schema_for!(Diagnosis));
+    check("init", &schema_for!(Document));
 }

@@ -25,7 +25,7 @@ pub struct StatusCertificate {
     pub name: String,
     /// Its names.
     pub domains: Vec<String>,
-    /// The folder of another client.
+    /// Where another client keeps it: its folder, or its chain.
     pub source: Option<String>,
     /// The beginning of the newest Cert.
     #[serde(skip)]

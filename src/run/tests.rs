@@ -108,7 +108,15 @@ fn run(cloud: &Cloud, store: Option<Store>) -> Run {
         [("ALIBABA_CLOUD_ACCESS_KEY_ID", "AKID"), ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "s3cret")];
     let clock = Clock::new(|| "2026-03-01T00:00:00Z".parse().unwrap());
     let (env, say) = (Env::from_iter(env), Say::nothing());
-    let ground = Ground { clock, env, stop: Default::default(), say, width: 80 };
+    let ground = Ground {
+        clock,
+        env,
+        input: crate::ground::Input::nothing(),
+        stop: Default::default(),
+        say,
+        ask: crate::ground::Ask::nobody(),
+        width: 80,
+    };
     let config = Config { trust: Trust::Any, ..Config::without_file(PathBuf::new()) };
     let mut run = Run::new(config, store, ground).unwrap();
     run.http = cloud.http();

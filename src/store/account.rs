@@ -1,5 +1,5 @@
 //! ACME accounts: `acme/HOST/account.json`, one for each directory. Each holds the account's private key. While that
-//! changes, `next.json` beside it holds the key that may already count.
+//! changes, `next.json` beside it holds the key that may already count; while an account is registered, `new.json` its key.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,14 @@ impl Store {
         self.read_account(self.next_path(directory)?)
     }
 
+    /// The account (JSON) that is being registered, or was when a run was killed: the CA may know its key already.
+    ///
+    /// # Errors
+    /// As [`Store::account`].
+    pub fn new_account(&self, directory: &str) -> anyhow::Result<Option<SecretString>> {
+        self.read_account(self.new_path(directory)?)
+    }
+
     fn read_account(&self, path: PathBuf) -> anyhow::Result<Option<SecretString>> {
         let Some(facts) = files::facts_of(&path)? else {
             return Ok(None);
@@ -51,14 +59,6 @@ impl Store {
                 None => self.read_account(path),
             },
         }
-    }
-
-    /// Remembers the account (JSON) at the CA with this directory URL.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn save_account(&self, directory: &str, json: &SecretString) -> anyhow::Result<()> {
-        self.write_account(&self.account_path(directory)?, json)
     }
 
     /// Remembers the account (JSON) with the key that is about to replace its own.
@@ -87,6 +87,32 @@ impl Store {
         files::remove(&self.next_path(directory)?)
     }
 
+    /// Remembers the account (JSON) that is about to be registered.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn save_new_account(&self, directory: &str, json: &SecretString) -> anyhow::Result<()> {
+        self.write_account(&self.new_path(directory)?, json)
+    }
+
+    /// The new account is registered, as this JSON has it: it takes the place of any other by one rename.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn adopt_new_account(&self, directory: &str, json: &SecretString) -> anyhow::Result<()> {
+        self.save_new_account(directory, json)?;
+        files::rename(&self.new_path(directory)?, &self.account_path(directory)?)
+    }
+
+    /// The CA takes no account with the new account's key, and never will.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn drop_new_account(&self, directory: &str) -> anyhow::Result<()> {
+        self.writable()?;
+        files::remove(&self.new_path(directory)?)
+    }
+
     /// Forgets the account at the CA with this directory URL: it has ended.
     ///
     /// # Errors
@@ -106,6 +132,10 @@ impl Store {
 
     fn next_path(&self, directory: &str) -> anyhow::Result<PathBuf> {
         Ok(self.account_folder(directory)?.join("next.json"))
+    }
+
+    fn new_path(&self, directory: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.account_folder(directory)?.join("new.json"))
     }
 
     fn account_folder(&self, directory: &str) -> anyhow::Result<PathBuf> {
@@ -157,7 +187,9 @@ mod tests {
         ];
         for directory in directories {
             assert!(store.account(directory).unwrap().is_none(), "{directory}");
-            store.save_account(directory, &format!("{{\"at\":\"{directory}\"}}").into()).unwrap();
+            store
+                .adopt_new_account(directory, &format!("{{\"at\":\"{directory}\"}}").into())
+                .unwrap();
         }
         for directory in directories {
             let account = store.account(directory).unwrap().unwrap();
@@ -173,7 +205,7 @@ mod tests {
         let read = |found: anyhow::Result<Option<SecretString>>| {
             found.unwrap().map(|json| json.expose_secret().to_owned())
         };
-        store.save_account(CA, &"1".into()).unwrap();
+        store.adopt_new_account(CA, &"1".into()).unwrap();
         store.save_next_account(CA, &"2".into()).unwrap();
         let both = (read(store.account(CA)), read(store.next_account(CA)));
         assert_eq!(both, (Some("1".to_owned()), Some("2".to_owned())));
@@ -185,6 +217,24 @@ mod tests {
         assert_eq!(both, (Some("3".to_owned()), None));
         store.drop_account(CA).unwrap();
         assert_eq!(read(store.account(CA)), None);
+    }
+
+    #[test]
+    fn a_new_accounts_key_waits_until_it_is_registered() {
+        let (_top, store) = store();
+        let read = |found: anyhow::Result<Option<SecretString>>| {
+            found.unwrap().map(|json| json.expose_secret().to_owned())
+        };
+        let both = || (read(store.account(CA)), read(store.new_account(CA)));
+        store.adopt_new_account(CA, &"1".into()).unwrap();
+        store.save_new_account(CA, &"2".into()).unwrap();
+        assert_eq!(both(), (Some("1".to_owned()), Some("2".to_owned())));
+        store.adopt_new_account(CA, &"3".into()).unwrap();
+        assert_eq!(both(), (Some("3".to_owned()), None));
+        store.save_new_account(CA, &"4".into()).unwrap();
+        store.drop_new_account(CA).unwrap();
+        store.drop_new_account(CA).unwrap();
+        assert_eq!(both(), (Some("3".to_owned()), None));
     }
 
     #[test]
@@ -202,7 +252,7 @@ mod tests {
     #[test]
     fn an_account_that_others_may_read_is_refused() {
         let (_top, store) = store();
-        store.save_account(CA, &"{}".into()).unwrap();
+        store.adopt_new_account(CA, &"{}".into()).unwrap();
         let path = store.account_path(CA).unwrap();
         for (mode, fine) in [(0o600, true), (0o400, true), (0o604, false), (0o602, false)] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
@@ -221,7 +271,7 @@ mod tests {
     fn a_damaged_account_is_said_and_set_aside() {
         let (_top, store) = store();
         for damaged in ["", "{\"key\":\"s3cret", "\u{0}"] {
-            store.save_account(CA, &damaged.into()).unwrap();
+            store.adopt_new_account(CA, &damaged.into()).unwrap();
             let error = store.account(CA).unwrap_err().to_string();
             assert!(error.contains("damaged") && !error.contains("s3cret"), "{error}");
             assert!(store.account(CA).unwrap().is_none());

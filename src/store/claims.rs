@@ -23,16 +23,18 @@ impl Store {
     /// The disk refuses.
     pub fn claims(&self) -> anyhow::Result<Claims> {
         let (mut claims, warnings) = self.entries::<Claim>(&self.root.join("claims"))?;
-        claims.sort_by(|a, b| (a.at, &a.client, &a.source).cmp(&(b.at, &b.client, &b.source)));
+        claims.sort_by(|a, b| {
+            (a.at, &a.client, &a.source.path).cmp(&(b.at, &b.client, &b.source.path))
+        });
         Ok(Claims { claims, warnings })
     }
 
-    /// Writes a claim in place of the one with the same client and source. Makes the store's folder if it is gone.
+    /// Writes a claim in place of the one with the same client and source's path. Makes the store's folder if it is gone.
     ///
     /// # Errors
     /// The disk refuses, or the path of the source is not UTF-8.
     pub fn put_claim(&self, claim: &Claim) -> anyhow::Result<()> {
-        self.put_entry(&self.claim_path(&claim.client, &claim.source), claim)
+        self.put_entry(&self.claim_path(&claim.client, &claim.source.path), claim)
     }
 
     /// Forgets a claim; one that is forgotten already is well.
@@ -60,6 +62,7 @@ mod tests {
 
     use super::super::tests::store;
     use super::*;
+    use crate::config::Source;
 
     fn claim(client: &str, source: &str, second: i64) -> Claim {
         Claim {
@@ -133,7 +136,7 @@ mod tests {
     fn a_path_that_is_no_text_is_refused() {
         let (_top, store) = store();
         let mut odd = claim("certbot", "/a", 1);
-        odd.source = PathBuf::from(OsStr::from_bytes(b"/\xff"));
+        odd.source = Source::folder(OsStr::from_bytes(b"/\xff"));
         store.put_claim(&odd).unwrap_err();
         assert_eq!(store.claims().unwrap(), Claims::default());
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -52,6 +52,16 @@ pub(super) fn make_new_folder(path: &Path) -> io::Result<()> {
 /// The disk refuses; the old content then stands.
 pub(super) fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     write_whole(path, content).map_err(|error| failed("write", path, &error))
+}
+
+/// Writes a file whole, for all to read (0644): it holds no secret. One that is there keeps mode and owner.
+///
+/// # Errors
+/// The disk refuses; the old content then stands.
+pub(super) fn write_for_all(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let written = absent_is_none(std::fs::metadata(path))
+        .and_then(|before| write_as(path, content, before.as_ref()));
+    written.map_err(|error| failed("write", path, &error))
 }
 
 /// Points a link at `target` by one rename, whatever it pointed at before; durable when this returns.
@@ -242,6 +252,24 @@ fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
+fn write_as(path: &Path, content: &[u8], before: Option<&Metadata>) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
+    temporary.write_all(content)?;
+    let mode = before.map_or(OPEN_MODE, |facts| facts.permissions().mode());
+    if let Some(facts) = before {
+        std::os::unix::fs::fchown(temporary.as_file(), Some(facts.uid()), Some(facts.gid()))?;
+    }
+    temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
+    temporary.as_file().sync_all()?;
+    match before {
+        Some(_) => temporary.persist(path),
+        None => temporary.persist_noclobber(path),
+    }
+    .map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
 fn point_whole(link: &Path, target: &Path) -> io::Result<()> {
     let folder = folder_of(link);
     step()?;
@@ -344,6 +372,9 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// And so are files.
 const FILE_MODE: u32 = 0o600;
+
+/// What all may read.
+const OPEN_MODE: u32 = 0o644;
 
 /// Temporary files begin like this, and nothing else in the store does.
 const TEMPORARY: &str = ".tmp-";

@@ -150,9 +150,16 @@ impl Store {
         let before = self.last_renew().ok().flatten();
         self.put_entry(&self.root.join(RENEW), &Renew { at, before })?;
         let oldest = at.as_second() - LEFTOVER_AGE;
-        for folder in ["", "live", "acme", "claims", "journal", LINEAGES, TARGETS, RECORDS, ALIYUN]
-        {
-            files::sweep(&self.root.join(folder), |facts| facts.mtime() < oldest);
+        let flat = ["", "live", "claims", "journal", LINEAGES, TARGETS, RECORDS, ALIYUN];
+        let flat = flat.map(|folder| self.root.join(folder));
+        // A folder for each CA, and for each DNS server.
+        let deep = ["acme", "dns"].into_iter().flat_map(|folder| {
+            let folder = self.root.join(folder);
+            let names = files::names_in(&folder).unwrap_or_default();
+            names.into_iter().map(move |name| folder.join(name))
+        });
+        for folder in flat.into_iter().chain(deep) {
+            files::sweep(&folder, |facts| facts.mtime() < oldest);
         }
         Ok(())
     }

@@ -107,6 +107,21 @@ impl Store {
         self.lock(path, "changing the account", wait).await
     }
 
+    /// The lock of who registers an account at this directory, so that all runs have one account. Its holder asks the CA
+    /// once.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub async fn lock_registering(
+        &self,
+        directory: &str,
+        wait: Wait<'_>,
+    ) -> Result<Lock, LockError> {
+        let folder = account::folder_for(directory).map_err(LockError::Io)?;
+        let path = self.locks().join(format!("registering-{folder}.lock"));
+        self.lock(path, "registering an account", wait).await
+    }
+
     fn account_lock(&self, directory: &str) -> anyhow::Result<PathBuf> {
         Ok(self.locks().join(format!("account-{}.lock", account::folder_for(directory)?)))
     }

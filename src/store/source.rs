@@ -10,35 +10,55 @@ use super::files::Bytes;
 use super::judge::{self, Identity, Readers, Refusal};
 use super::shown;
 use crate::cert::{self, Cert};
+use crate::config::Source;
 
-/// Reads the Cert in another client's folder: `privkey.pem` with `fullchain.pem`, or with `cert.pem` and `chain.pem`
-/// (certbot's names; acmetool's are the same without `.pem`). While the client changes its files, looks again after 1
-/// and 5 seconds.
+/// Reads the Cert of another client: of its chain and key, or of its folder. There it is `privkey.pem` with
+/// `fullchain.pem`, or with `cert.pem` and `chain.pem` (certbot's names; acmetool's are the same without `.pem`). While the
+/// client changes its files, looks again after 1 and 5 seconds.
 ///
 /// Links are followed. Root and the caller (`caller_uid`) must own what is at their end, and no one else may write it
 /// or any folder on the way; a key may be read by a group.
 ///
 /// # Errors
 /// What is wrong with which file, and a `help:` line.
-pub async fn read_source(folder: &Path, caller_uid: u32) -> anyhow::Result<Cert> {
+pub async fn read_source(source: &Source, caller_uid: u32) -> anyhow::Result<Cert> {
+    let Some(key) = &source.key else {
+        return read_folder(&source.path, caller_uid).await;
+    };
+    if source.path.is_dir() {
+        let folder = shown(&source.path);
+        return Err(anyhow!(
+            "{folder} is a folder\nhelp: name the file of its chain, or leave out the key (`source_key`, `--key`)"
+        ));
+    }
+    let parts = Parts { chain: vec![source.path.clone()], key: key.clone() };
+    patiently(|| look(|| parts.clone(), caller_uid)).await
+}
+
+async fn read_folder(folder: &Path, caller_uid: u32) -> anyhow::Result<Cert> {
     // A folder that is not there or must not be trusted is no matter of waiting.
     let found = judge::resolve(folder, caller_uid).map_err(said)?;
     if !found.path().is_dir() {
         let folder = shown(folder);
         return Err(anyhow!(
-            "{folder} is no folder\nhelp: name the folder that holds fullchain.pem"
+            "{folder} is no folder\nhelp: name the folder that holds fullchain.pem, or with a chain its key too (`source_key`, `--key`)"
         ));
     }
     patiently(|| look(|| parts_of(folder), caller_uid)).await
 }
 
-/// Reads the Cert of a chain and a key that are files of any name, as [`read_source`] does.
+/// The same at one glance, for whoever only looks: what a client is changing just now is told as it is.
 ///
 /// # Errors
 /// As [`read_source`].
-pub async fn read_pair(chain: &Path, key: &Path, caller_uid: u32) -> anyhow::Result<Cert> {
-    let parts = Parts { chain: vec![chain.to_owned()], key: key.to_owned() };
-    patiently(|| look(|| parts.clone(), caller_uid)).await
+pub fn glance(source: &Source, caller_uid: u32) -> anyhow::Result<Cert> {
+    let parts = || match &source.key {
+        Some(key) => Parts { chain: vec![source.path.clone()], key: key.clone() },
+        None => parts_of(&source.path),
+    };
+    look(parts, caller_uid).map_err(|trouble| match trouble {
+        Trouble::Unsteady(error) | Trouble::Lasting(error) => error,
+    })
 }
 
 /// The files that make a Cert.

@@ -121,7 +121,7 @@ fn a_store_for_reading_changes_nothing() {
         reading.update_lineage("a", |_| {}),
         reading.put_record(&record),
         reading.drop_record(&record),
-        reading.save_account("https://a/", &"{}".into()),
+        reading.save_new_account("https://a/", &"{}".into()),
         reading.note_renew(jiff::Timestamp::UNIX_EPOCH),
         reading.drop_claim("certbot", Path::new("/a")),
         reading.drop_version("a", 1),

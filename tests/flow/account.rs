@@ -1,13 +1,15 @@
 //! The account at the CA as a table: what was asked, what goes wrong on the way, and whether the next run can still order.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use certferry_sandbox::fault::Fault;
+use certferry_sandbox::fault::{Ending, Fault};
+use certferry_sandbox::world::Certificate;
 use serde_json::Value;
 
 use crate::house::Ended;
-use crate::issuing::Town;
+use crate::issuing::{Town, ca_rules};
 
 /// A town whose first certificate has been issued: there is an account.
 fn town() -> Town {
@@ -52,6 +54,86 @@ fn it_is_shown_as_the_ca_has_it() {
     assert_eq!((&json["schema"], &json["status"]), (&Value::from(1), &Value::from("valid")));
     let none = Town::new(|_| {}).run("account show");
     says("none", &none, 1, &["there is no account at", "help: ", "certferry renew"]);
+}
+
+/// A registration whose answer never came: the next run has the same account, as the configuration has it.
+fn registers_once(row: &str, eab: &str, fault: Fault) {
+    let town = Town::new(|seed| {
+        ca_rules(seed, |rules| {
+            rules.eab_keys.insert("kid-1".to_owned(), vec![7; 32]);
+            rules.eab_required = !eab.is_empty();
+        });
+    });
+    town.edit("terms_agreed = true", &format!("terms_agreed = true\n{eab}"));
+    write_mac_key(&town);
+    town.world.ca.fault(fault);
+    let mut child = town.program("renew").spawn().unwrap();
+    while town.world.ca.faults_left() > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(child.try_wait().unwrap(), None, "{row}: it ended before its time");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ended = town.run("renew example.test");
+    assert_eq!(ended.code, 0, "{row}: {}", ended.all());
+    let account = account(&town);
+    assert_eq!(account.contact, ["mailto:ops@example.test"], "{row}");
+    assert_eq!(account.eab.is_some(), !eab.is_empty(), "{row}");
+    can_order(row, &town);
+}
+
+fn write_mac_key(town: &Town) {
+    let path = town.folder.path().join("mac.key");
+    std::fs::write(&path, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_killed_registration_leaves_no_second_account() {
+    let eab = "eab = { key_id = \"kid-1\", hmac_key_file = \"mac.key\" }";
+    registers_once("before the effect", "", Fault::at("newAccount").before().silence());
+    registers_once("after the effect", "", Fault::at("newAccount").after().silence());
+    registers_once("bound", eab, Fault::at("newAccount").after().silence());
+}
+
+/// The key of a registration that was killed belongs to an account that has ended since: a new one is had.
+#[test]
+fn a_key_that_the_ca_refuses_twice_is_given_up() {
+    let town = Town::new(|_| {});
+    for row in ["a new key", "the same key"] {
+        town.world.ca.fault(Fault::at("newAccount").before().answer("unauthorized", 403));
+        says(row, &town.run("renew"), 1, &["unauthorized"]);
+    }
+    let keys = jwks(&town);
+    assert_eq!(keys[0], keys[1], "a refusal may be a lie");
+    says("a third run", &town.run("renew"), 0, &["registered the account"]);
+    assert_ne!(jwks(&town)[2], keys[1]);
+    account(&town);
+}
+
+/// The key of each call of newAccount.
+fn jwks(town: &Town) -> Vec<Value> {
+    let calls = town.world.ca.calls("newAccount");
+    let heard = calls.iter().filter(|call| call.ending != Ending::Refused("badNonce".to_owned()));
+    heard.map(|call| call.protected["jwk"].clone()).collect()
+}
+
+#[test]
+fn two_runs_at_once_register_one_account() {
+    let town = Town::new(|seed| {
+        ca_rules(seed, |rules| rules.latency = std::time::Duration::from_millis(100));
+        seed.certificates.push(Certificate::new(&["other.example.test"], &[]));
+    });
+    let runs = ["renew example.test", "renew other.example.test"];
+    let runs = runs.map(|args| town.command(args).stderr(Stdio::piped()).spawn().unwrap());
+    for run in runs {
+        let ended = run.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    account(&town);
+    let calls = town.world.ca.calls("newAccount");
+    let done = calls.iter().filter(|call| call.ending == Ending::Done);
+    assert_eq!(done.count(), 1, "asked by one of both");
 }
 
 #[test]

@@ -436,3 +436,40 @@ fn too_many_names_for_a_profile_are_told_with_the_way_out() {
         assert!(ended.stderr.contains(word), "{word}: {}", ended.all());
     }
 }
+
+/// A CA whose certificates begin so many days before they are issued, and that says nothing about their renewal.
+fn backdating(days: i64) -> Town {
+    Town::new(|seed| {
+        ca_rules(seed, |rules| {
+            (rules.nonce_refusals, rules.ari) = (0, false);
+            rules.backdated = SignedDuration::from_hours(24 * days);
+        });
+    })
+}
+
+#[test]
+fn a_ca_that_backdates_past_the_renewal_is_asked_once() {
+    let town = backdating(69);
+    for row in ["from nothing", "at the next run", "and at the one after it"] {
+        ends_well(row, &town.run("renew"));
+        assert_eq!(town.cost(), [1, 1, 2, 0], "{row}");
+    }
+    let (at, reason) = renews(&town);
+    let wait = at.duration_since(Timestamp::now());
+    let third = SignedDuration::from_hours(7 * 24);
+    assert!((third - SignedDuration::from_mins(10)..third).contains(&wait), "in {wait:#}");
+    assert!(reason.contains("when it was issued"), "{reason}");
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_none_and_climbs_the_ladder() {
+    let town = backdating(91);
+    let ended = town.run("renew");
+    assert_eq!(ended.code, 1, "{}", ended.all());
+    assert!(ended.stderr.contains("a certificate that ended at"), "{}", ended.all());
+    let again = town.run("renew");
+    assert_eq!(town.cost(), [1, 1, 0, 0], "not asked again at once: {}", again.all());
+    town.world.ca.rules(|rules| rules.backdated = SignedDuration::from_hours(1));
+    ends_well("mended", &town.run("renew example.test"));
+    assert_eq!(town.cost(), [2, 2, 2, 0]);
+}

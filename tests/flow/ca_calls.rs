@@ -184,6 +184,8 @@ fn check_healed(row: &str, town: &Town, call: &Call, cost: [usize; 4]) {
     }
     let paid = town.cost();
     assert!(costs.contains(&paid), "{row}, healed: {paid:?}, not {cost:?}");
+    let accounts = town.world.ca.accounts();
+    assert_eq!(accounts.len(), 1, "{row}: {accounts:?}");
     let plan = town.run("plan --json").json();
     assert_eq!(plan["steps"].as_array().unwrap().len(), 0, "{row}: a plan is left: {plan:#}");
 }
@@ -231,6 +233,17 @@ fn strike(is_one: impl Fn(&str) -> bool) {
         .filter(|(_, fault, side)| (fault.0, *side) != ("a refused nonce", Side::After))
         .collect();
     side_by_side(&rows, |(call, fault, side)| check(call, fault, *side));
+}
+
+/// At a CA that gives an order again while it is open, as Let's Encrypt does, not even an order is lost.
+#[test]
+fn an_order_whose_answer_was_lost_is_found_where_the_ca_gives_it_again() {
+    let town = Town::new(|seed| ca_rules(seed, |rules| rules.reuse_orders = true));
+    town.world.ca.fault(Fault::at("newOrder").after().reset());
+    let ended = town.run("renew");
+    assert_eq!((ended.code, town.cost()), (1, ORDERED), "{}", ended.all());
+    let healed = town.run("renew");
+    assert_eq!((healed.code, town.cost()), (0, ONE), "{}", healed.all());
 }
 
 /// A call that fails for as long as the run lasts.

@@ -157,7 +157,15 @@ impl World {
         ];
         let now = || std::time::SystemTime::now().try_into().unwrap();
         let (clock, env, say) = (Clock::new(now), Env::from_iter(env), Say::nothing());
-        let ground = Ground { clock, env, stop: Default::default(), say, width: 80 };
+        let ground = Ground {
+            clock,
+            env,
+            input: certferry::ground::Input::nothing(),
+            stop: Default::default(),
+            say,
+            ask: certferry::ground::Ask::nobody(),
+            width: 80,
+        };
         aliyun::Account::open("main", &config, None, Http::new(), &ground, Vec::new())
             .unwrap()
             .until(Some(Instant::now() + time))

@@ -328,6 +328,19 @@ fn two_that_find_the_same_are_told() {
 }
 
 #[test]
+fn what_has_ended_takes_nothing_from_what_lives() {
+    let mut house = House::new();
+    let ended = Leaf { days_before: 90, days_after: -1, ..Leaf::new() };
+    house.lineage("b", &Leaf { names: vec!["cdn.example.test"], ..ended });
+    house.lineage("a", &Leaf { names: vec!["*.example.test"], ..Leaf::new() });
+    house.config = format!("{}{FOUND}", FOUND.replace("live/a", "live/b"));
+    let says = ["a and b both discover cdn.example.test: a has it", "2 deployed", "it expired at"];
+    check("renew", &house.run("renew"), 1, &says);
+    let want = fingerprint(&house.read("live/a/fullchain.pem"));
+    assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(want));
+}
+
+#[test]
 fn names_of_other_scripts_are_found_in_either_form() {
     let house = found();
     house.lineage("a", &Leaf { names: vec!["*.xn--mnchen-3ya.test"], ..Leaf::new() });

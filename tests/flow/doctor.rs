@@ -151,7 +151,18 @@ fn keys_and_permissions() {
     let edge = no_list("domains = [\"cdn.example.test\"]\nverify = \"edge\"");
     check("no list of edges", edge, 0, ["cloud", "warning", "grant `cdn:DescribeUserDomains`"]);
     let read = deny("cdn:DescribeDomainCertificateInfo");
-    check("no reading", read, 1, ["target", "bad", "cdn:DescribeDomainCertificateInfo"]);
+    check("no reading", read, 0, ["target", "warning", "cdn:DescribeDomainCertificateInfo"]);
+    let named = "domains = [\"cdn.example.test\", \"*.example.test\"]";
+    let found = |town: &Town| {
+        town.edit(named, "discover = true");
+        read(town);
+    };
+    check("no reading of what may be another's", found, 1, ["target", "bad", "DescribeDomain"]);
+    let unproved = |town: &Town| {
+        town.edit(named, &format!("{named}\nverify = \"none\""));
+        read(town);
+    };
+    check("no reading where none is wanted", unproved, 0, ["target", "good", "nor need it be"]);
     check("no zones", deny("alidns:DescribeDomains"), 1, ["zone", "bad", "alidns:DescribeDomains"]);
 }
 

@@ -341,6 +341,43 @@ fn who_gets_a_contested_target() {
 }
 
 #[test]
+fn a_lineage_whose_life_is_over_gives_way() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    let named = "--domain cdn.example.test";
+    check("a", &hook_of(&mut house, "a", named), 0, &["deployed"]);
+    house.lineage("b", &Leaf::new());
+    check("b takes it over", &hook_of(&mut house, "b", named), 0, &["deployed"]);
+    house.lineage("b", &Leaf { days_before: 90, days_after: -1, ..Leaf::new() });
+    let says = ["cdn.example.test: deployed", "expired at", "certferry forget 'b'"];
+    check("b has ended", &house.run("renew"), 0, &says);
+    let of_a = fingerprint(&house.read("live/a/fullchain.pem"));
+    assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(of_a));
+    check("at rest", &house.run("renew"), 0, &["1 in step"]);
+}
+
+/// The clock ran ahead at the first call by ten years; the second call is the later one all the same.
+#[test]
+fn a_call_from_the_future_is_no_later_one() {
+    let mut house = House::new();
+    house.renewed("x.test");
+    let named = "--domain cdn.example.test";
+    check("a", &hook_of(&mut house, "a", named), 0, &["deployed"]);
+    let file = fs::read_dir(house.path("store/claims")).unwrap().next().unwrap().unwrap().path();
+    let mut claim: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(10 * 365 * 24);
+    claim["at"] = ahead.to_string().into();
+    fs::write(&file, claim.to_string()).unwrap();
+    house.lineage("b", &Leaf::new());
+    check("b takes it over", &hook_of(&mut house, "b", named), 0, &["deployed", "over to"]);
+    let of_b = fingerprint(&house.read("live/b/fullchain.pem"));
+    check("and keeps it", &house.run("renew"), 0, &["1 in step"]);
+    assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(of_b));
+    check("until a is called again", &hook_of(&mut house, "a", named), 0, &["deployed"]);
+}
+
+#[test]
 fn forget_finds_what_status_shows() {
     let mut house = House::new();
     house.renewed("x.test");

@@ -136,12 +136,18 @@ impl House {
         Ended::of(&self.command(args).output().unwrap())
     }
 
-    /// The program with this config. Bounded: `timeout` ends one that hangs, and one that reads without end has no memory left.
+    /// The program with this config.
     pub(crate) fn command(&self, args: &str) -> Command {
+        let mut command = self.program(env!("CARGO_BIN_EXE_certferry"));
+        command.args(args.split_whitespace());
+        command
+    }
+
+    /// Any program, in this house. Bounded: `timeout` ends one that hangs, and one that reads without end has no memory left.
+    pub(crate) fn program(&self, program: &str) -> Command {
         self.write("config.toml", self.config_text());
         let mut command = Command::new("prlimit");
-        command.args([MEMORY, "timeout", "60", env!("CARGO_BIN_EXE_certferry")]);
-        command.args(args.split_whitespace());
+        command.args([MEMORY, "timeout", "60", program]);
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -154,7 +160,8 @@ impl House {
         command
     }
 
-    fn config_text(&self) -> String {
+    /// The config that the next run has.
+    pub(crate) fn config_text(&self) -> String {
         if self.config.starts_with("[[raw]]") {
             return self.config.replace("[[raw]]", "");
         }

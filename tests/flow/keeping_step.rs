@@ -351,3 +351,50 @@ fn an_error_that_is_over_is_over() {
     let status = house.run("status --json").json();
     assert_eq!(status["certificates"][0]["targets"][0]["last_error"], serde_json::Value::Null);
 }
+
+#[test]
+fn chain_and_key_may_lie_apart() {
+    let mut house = House::new();
+    let put = |house: &House| {
+        let (chain, key) = house.make(&Leaf::new());
+        house.write("lego/a b.crt", &chain);
+        house.write_secret("private/a.key", &key, 0o600);
+        fingerprint(&chain)
+    };
+    let says = "domains = [\"cdn.example.test\"]\n";
+    house.config = format!(
+        "[[certificate]]\nname = \"a\"\nsource = \"lego/a b.crt\"\nsource_key = \"private/a.key\"\n[[certificate.deploy]]\n{says}"
+    );
+    for _ in 0..2 {
+        let want = put(&house);
+        let ended = house.run("renew");
+        assert_eq!(ended.code, 0, "{}", ended.all());
+        assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(want));
+    }
+    let status = house.run("status --json").json();
+    let path = house.path("lego/a b.crt").display().to_string();
+    assert_eq!(status["certificates"][0]["source"], path, "{status:#}");
+    house.chmod("private/a.key", 0o644);
+    let ended = house.run("renew");
+    assert!(ended.code == 1 && ended.all().contains("private/a.key"), "{}", ended.all());
+}
+
+#[test]
+fn a_folder_and_a_file_are_told_apart_when_they_are_read() {
+    let check = |said: &str, says: &str| {
+        let mut house = House::new();
+        house.write("files/chain", house.read("live/a/fullchain.pem"));
+        house.config = format!(
+            "[[certificate]]\nname = \"a\"\n{said}\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\"]\n"
+        );
+        let ended = house.run("renew");
+        assert_eq!(ended.code, 1, "{said}: {}", ended.all());
+        assert!(
+            ended.all().contains(says) && ended.all().contains("source_key"),
+            "{}",
+            ended.all()
+        );
+    };
+    check("source = \"files/chain\"", "files/chain is no folder");
+    check("source = \"live/a\"\nsource_key = \"live/a/privkey.pem\"", "live/a is a folder");
+}

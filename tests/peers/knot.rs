@@ -27,8 +27,10 @@ pub(crate) struct Zone<'a> {
 pub(crate) enum Role<'a> {
     /// Its own: these records beside SOA and NS, and whom it tells of each change.
     Primary { records: &'a str, notify: Option<SocketAddr> },
-    /// A copy of what this server has.
+    /// A copy of what this server has; it hands updates on.
     Secondary { of: SocketAddr },
+    /// A copy that takes no updates, whoever asks.
+    Copy { of: SocketAddr },
 }
 
 impl Knot {
@@ -68,7 +70,15 @@ impl Zone<'_> {
     fn remote(&self) -> Option<(&'static str, SocketAddr)> {
         match self.role {
             Role::Primary { notify, .. } => notify.map(|address| ("notify", address)),
-            Role::Secondary { of } => Some(("master", of)),
+            Role::Secondary { of } | Role::Copy { of } => Some(("master", of)),
+        }
+    }
+
+    /// What the key is good for.
+    fn rules(&self) -> &'static str {
+        match self.role {
+            Role::Primary { .. } | Role::Secondary { .. } => "acme",
+            Role::Copy { .. } => "copy",
         }
     }
 
@@ -82,8 +92,9 @@ impl Zone<'_> {
         }
         let other = self.remote().map(|(what, _)| format!("    {what}: {name}\n"));
         format!(
-            "  - domain: {name}\n    file: {name}\n    storage: \"{}\"\n    zonefile-sync: -1\n    acl: acme\n{}",
+            "  - domain: {name}\n    file: {name}\n    storage: \"{}\"\n    zonefile-sync: -1\n    acl: {}\n{}",
             place.display(),
+            self.rules(),
             other.unwrap_or_default()
         )
     }
@@ -116,6 +127,9 @@ acl:
   - id: acme
     key: acme
     action: [update, transfer, notify]
+  - id: copy
+    key: acme
+    action: [transfer, notify]
 zone:
 {described}"#,
         place = place.display(),

@@ -24,6 +24,7 @@ impl Names {
         let mut command = Command::new(&flavour.challtestsrv);
         command.arg(flavour.dns_flag).arg(dns.to_string());
         command.arg("-management").arg(management.to_string());
+        command.args(["-defaultIPv6", ""]);
         // Only its DNS is wanted.
         for other in flavour.other_flags.iter().chain(&["-http01", "-https01", "-tlsalpn01"]) {
             command.args([other, ""]);

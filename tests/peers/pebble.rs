@@ -52,6 +52,8 @@ pub(crate) struct Pebble {
     pub(crate) tls_root: PathBuf,
     /// The roots of what it issues, the default chain's first.
     pub(crate) root: PathBuf,
+    /// Where it looks for HTTP-01 and TLS-ALPN-01.
+    pub(crate) ports: [u16; 2],
     management: String,
     chains: usize,
     program: Option<Program>,
@@ -67,12 +69,23 @@ pub(crate) fn over_both(test: impl Fn(&Flavour)) {
     }
 }
 
+/// Runs a test with one Pebble, the newest that is there.
+pub(crate) fn over_one(test: impl Fn(&Flavour)) {
+    one().iter().for_each(test);
+}
+
+/// The newest Pebble that is there.
+pub(crate) fn one() -> Option<Flavour> {
+    newest().or_else(debian)
+}
+
 /// Runs a test with the Pebble that knows ARI.
 pub(crate) fn over_newest(test: impl Fn(&Flavour)) {
     newest().iter().for_each(test);
 }
 
-fn debian() -> Option<Flavour> {
+/// That of 2022.
+pub(crate) fn debian() -> Option<Flavour> {
     let found = find("pebble").zip(find("pebble-challtestsrv"));
     let (pebble, challtestsrv) = need(found, "pebble", "apt-get install pebble")?;
     Some(flavour("pebble in PATH", pebble, challtestsrv))
@@ -100,8 +113,10 @@ impl Pebble {
     /// Starts it; it asks `dns`.
     pub(crate) fn start(flavour: &Flavour, folder: &Path, dns: SocketAddr, tricks: Tricks) -> Self {
         let (acme, management) = (free(), free());
+        let ports = [free().port(), free().port()];
         let config = folder.join("pebble.json");
-        fs::write(&config, configuration(folder, acme, management, tricks).to_string()).unwrap();
+        fs::write(&config, configuration(folder, [acme, management], ports, tricks).to_string())
+            .unwrap();
         let tls_root = tls(folder);
         let (program, folder) = (flavour.pebble.clone(), folder.to_owned());
         let root = folder.join("root.pem");
@@ -118,7 +133,7 @@ impl Pebble {
         let program = Some(launch());
         let chains = 1 + tricks.alternates;
         let launch = Box::new(launch);
-        let pebble = Self { directory, tls_root, root, management, chains, program, launch };
+        let pebble = Self { directory, tls_root, root, ports, management, chains, program, launch };
         pebble.keep_root();
         pebble
     }
@@ -192,8 +207,8 @@ impl Ca for Pebble {
 
 fn configuration(
     folder: &Path,
-    acme: SocketAddr,
-    management: SocketAddr,
+    [acme, management]: [SocketAddr; 2],
+    [http, tls]: [u16; 2],
     tricks: Tricks,
 ) -> serde_json::Value {
     let mut config = json!({ "pebble": {
@@ -201,8 +216,8 @@ fn configuration(
         "managementListenAddress": management.to_string(),
         "certificate": folder.join("tls.pem"),
         "privateKey": folder.join("tls.key"),
-        "httpPort": free().port(),
-        "tlsPort": free().port(),
+        "httpPort": http,
+        "tlsPort": tls,
         "ocspResponderURL": "",
         "externalAccountBindingRequired": tricks.eab.is_some(),
         "domainBlocklist": [BLOCKED],

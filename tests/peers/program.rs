@@ -128,7 +128,7 @@ pub(crate) fn port_53<const N: usize>(addresses: [Ipv4Addr; N]) -> Option<[Socke
     let addresses = addresses.map(|address| SocketAddr::from((address, 53)));
     let is_free = |at: &SocketAddr| TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok();
     let found = addresses.iter().all(is_free).then_some(addresses);
-    need(found, "port 53", "root, and nobody else at that port of 127.0.0.77 to 127.0.0.80")
+    need(found, "port 53", "root, and nobody else at that port of 127.0.0.77 to 127.0.0.85")
 }
 
 /// The folder of packages that `.ci/run` fills.

@@ -9,6 +9,7 @@ use std::process::Command;
 use certferry_sandbox::cloud::{Account, Cloud, Domain, Seed, Zone};
 use serde_json::Value;
 
+use super::client::Spot;
 use super::names::{Names, txt};
 use super::pebble::{Flavour, Pebble, Tricks};
 use super::program::{Program, Ran, run};
@@ -85,6 +86,28 @@ impl World {
     /// The pebble-challtestsrv, to which alidns hands its values.
     pub(crate) fn names(&self) -> &Names {
         self.names.as_ref().unwrap()
+    }
+
+    /// Where a client of others obtains what certferry deploys.
+    pub(crate) fn spot(&self) -> Spot {
+        // certferry by its name: as users wire it.
+        let ours = Path::new(env!("CARGO_BIN_EXE_certferry")).parent().unwrap().to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::iter::once(ours).chain(std::env::split_paths(&path));
+        Spot {
+            directory: self.ca.directory().to_owned(),
+            tls_root: self.ca.tls_root().to_owned(),
+            dns: self.dns,
+            ports: Some(self.ca.ports),
+            exec: self.names().exec(self.folder()),
+            folder: self.folder().to_owned(),
+            vars: vec![
+                ("PATH", std::env::join_paths(path).unwrap()),
+                ("CERTFERRY_CONFIG", self.config().into()),
+            ],
+            certferry: env!("CARGO_BIN_EXE_certferry").into(),
+            within: Vec::new(),
+        }
     }
 
     /// The lines of a `[dns.default]` whose program puts values into pebble-challtestsrv.

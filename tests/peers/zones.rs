@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::{Name, RecordType};
 
-use super::clients::mounts;
+use super::client::mounts;
 use super::knot::{Knot, Role, SECRET, Zone};
 use super::names::{Names, ask, txt};
 use super::pebble::{Flavour, Tricks, over_both};
@@ -79,15 +79,21 @@ fn away_from_the_apex() {
 }
 
 /// A primary, and a copy that it tells of changes, after a second, and that hands updates on to it.
-fn pair(
+fn pair(knotd: &Path, folder: &Path, addresses: [SocketAddr; 2], records: &str) -> (Knot, Knot) {
+    pair_of(knotd, folder, addresses, records, |of| Role::Secondary { of })
+}
+
+/// The same with another kind of copy.
+fn pair_of<'a>(
     knotd: &Path,
     folder: &Path,
     [first, second]: [SocketAddr; 2],
-    records: &str,
+    records: &'a str,
+    copy: impl FnOnce(SocketAddr) -> Role<'a>,
 ) -> (Knot, Knot) {
     let role = Role::Primary { records, notify: Some(second) };
     let primary = Knot::at(first, knotd, folder, ALGORITHM, &[Zone { name: APEX, role }]);
-    let zone = Zone { name: APEX, role: Role::Secondary { of: first } };
+    let zone = Zone { name: APEX, role: copy(first) };
     let secondary = Knot::at(second, knotd, folder, ALGORITHM, &[zone]);
     let apex = Name::from_ascii("example.test.").unwrap();
     let has_zone = || !ask(second, &apex, RecordType::SOA).answers.is_empty();
@@ -120,6 +126,58 @@ fn a_primary_and_its_copy() {
     });
 }
 
+/// What a primary and a copy that takes no updates have to say: the primary is found by the SOA, at port 53.
+#[test]
+fn updates_follow_the_soa() {
+    let addresses = [82, 83].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let (Some(knotd), Some([first, second])) = (programs(), port_53(addresses)) else { return };
+    over_both(|flavour| {
+        for row in ["from a copy to the primary", "to the primary at once"] {
+            let folder = tempfile::tempdir().unwrap();
+            let of_copy = |of| Role::Copy { of };
+            let (primary, copy) = pair_of(&knotd, folder.path(), [first, second], "", of_copy);
+            let mut world = world(flavour, folder, copy.address, copy.address);
+            if row == "to the primary at once" {
+                world.amend(&format!("server = \"{}\"\n", copy.address), "");
+            }
+            // Both are looked at: the copy lags by a transfer.
+            let one = format!("[\"{}\"]", copy.address);
+            let both = format!("[\"{}\", \"{}\"]", copy.address, primary.address);
+            world.amend(&one, &both);
+            world.dns = primary.address;
+            from_nothing(row, &world);
+            again(row, &world);
+            assert!(is_changed(&primary) && !is_changed(&copy), "{row}: {}", copy.said());
+        }
+    });
+}
+
+/// Where neither takes it, both are named; what the CA did not count goes on with the same order.
+#[test]
+fn a_copy_and_a_primary_that_take_no_updates_are_both_named() {
+    let addresses = [84, 85].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let (Some(knotd), Some([first, second])) = (programs(), port_53(addresses)) else { return };
+    over_both(|flavour| {
+        let folder = tempfile::tempdir().unwrap();
+        let of_copy = |of| Role::Copy { of };
+        let (primary, copy) = pair_of(&knotd, folder.path(), [first, second], "", of_copy);
+        let mut world = world(flavour, folder, copy.address, copy.address);
+        world.dns = primary.address;
+        world.amend("key_name = \"acme\"", "key_name = \"acne\"");
+        let (report, ran) = world.report(&["renew"]);
+        assert_eq!(ran.code, Some(1), "{ran:#?}");
+        let error = &report["certificates"][0]["error"];
+        let message = error["message"].as_str().unwrap();
+        for server in [format!("the DNS server {second}"), format!("ns.{APEX} ({first})")] {
+            assert!(message.contains(&server), "{server}: {error}");
+        }
+        assert!(error["help"].as_str().unwrap().contains("knows no key `acne`"), "{error}");
+        assert!(!is_changed(&primary) && !is_changed(&copy));
+        world.amend("acne", "acme");
+        from_nothing("corrected", &world);
+    });
+}
+
 #[test]
 fn a_server_that_gave_the_zone_away_is_named_at_once() {
     let Some(knotd) = programs() else { return };
@@ -134,8 +192,10 @@ fn a_server_that_gave_the_zone_away_is_named_at_once() {
         let error = &report["certificates"][0]["error"];
         let refused = format!("{} refused the update of {CHALLENGE}", ours.address);
         assert!(error["message"].as_str().unwrap().contains(&refused), "{error}");
-        let help = format!("no primary of {CHALLENGE}");
-        assert!(error["help"].as_str().unwrap().contains(&help), "{error}");
+        // It went on to the servers of the zone that was given away, which listen at another port here.
+        let went_on = format!("ns.{CHALLENGE} (127.0.0.1:53)");
+        assert!(error["message"].as_str().unwrap().contains(&went_on), "{error}");
+        assert!(error["help"].as_str().unwrap().contains("set `server`"), "{error}");
         assert!(!is_changed(&ours) && !is_changed(&theirs));
         assert_eq!(world.orders(), 1);
         // What the CA did not count goes on with the same order.

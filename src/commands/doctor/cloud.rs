@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::{PATIENCE, issued, keys, told_code};
 use crate::aliyun::{Account, Error, Kind, UserDomain, Zone};
 use crate::cert::Leaf;
-use crate::config::{CdnDomain, EdgeAt, Provider, Verify};
+use crate::config::{EdgeAt, Provider, Verify};
 use crate::doctor::{self, Check, State};
-use crate::plan::Lineage;
+use crate::plan::{Foreign, Lineage, Owned};
 use crate::run::Run;
 
 /// Looks side by side: each is one small read, and the account's pace holds them.
@@ -29,7 +29,7 @@ pub(super) struct Cloud {
 /// What is asked of one account.
 struct Wanted<'a> {
     name: &'a str,
-    targets: Vec<(&'a Lineage, &'a CdnDomain)>,
+    targets: Vec<(&'a Lineage, &'a Owned)>,
     proves_names: bool,
     list: List,
 }
@@ -59,11 +59,11 @@ pub(super) async fn ask(run: &Run, lineages: &[Lineage]) -> Cloud {
 }
 
 fn wanted<'a>(run: &'a Run, lineages: &'a [Lineage]) -> Vec<Wanted<'a>> {
-    let mut targets: BTreeMap<&str, Vec<(&Lineage, &CdnDomain)>> = BTreeMap::new();
+    let mut targets: BTreeMap<&str, Vec<(&Lineage, &Owned)>> = BTreeMap::new();
     for lineage in lineages {
         for owned in &lineage.targets {
             let of_account = targets.entry(&owned.target.aliyun).or_default();
-            of_account.push((lineage, &owned.target.domain));
+            of_account.push((lineage, owned));
         }
     }
     let proving: BTreeSet<&str> =
@@ -209,12 +209,13 @@ async fn targets(
         .collect();
     let silent = Cell::new(0_usize);
     let (status, silent) = (&status, &silent);
-    let looks = wanted.targets.iter().map(|(lineage, domain)| async move {
+    let looks = wanted.targets.iter().map(|(lineage, owned)| async move {
         run.ground.say.step_done();
         if silent.get() >= LOOKS {
             return None;
         }
-        let check = target(account, domain, status.get(&domain.api_name).copied()).await;
+        let status = status.get(&owned.target.domain.api_name).copied();
+        let check = target(run, account, owned, status).await;
         silent.set(silent.get() + usize::from(check.state == State::Unknown));
         Some(check.of(&lineage.name))
     });
@@ -223,15 +224,43 @@ async fn targets(
     checks.into_iter().flatten().chain(not_asked(wanted.name, left)).collect()
 }
 
-async fn target(account: &Account, domain: &CdnDomain, status: Option<&str>) -> Check {
+async fn target(run: &Run, account: &Account, owned: &Owned, status: Option<&str>) -> Check {
+    let domain = &owned.target.domain;
     let read = in_time(account).describe_domain_certificate_info(&domain.api_name).await;
     let shown = match read {
         Ok(shown) => shown.filter(|shown| shown.status_on),
+        Err(error) if error.kind == Kind::Permission && does_without(run, owned) => {
+            return unread(owned, &error);
+        }
         Err(error) => return failed("target", &domain.written, &error),
     };
     let pem = shown.and_then(|shown| shown.certificate_pem);
     let leaf = pem.and_then(|pem| Leaf::read(pem.as_bytes()).ok());
     doctor::serves(&domain.written, leaf.map(|leaf| leaf.not_after), status)
+}
+
+/// Would a run upload to it without a look? Not to a discovered one that has never taken ours: somebody else's may be there.
+fn does_without(run: &Run, owned: &Owned) -> bool {
+    let has_taken = || {
+        let memory = run.store.as_ref().and_then(|store| store.target(&owned.target).ok());
+        memory.is_some_and(|memory| memory.taken.is_some())
+    };
+    owned.discovered != Some(Foreign::LeftAlone) || has_taken()
+}
+
+/// A run takes the cloud's word in place of the read-back that it may not have, and says so.
+fn unread(owned: &Owned, error: &Error) -> Check {
+    let domain = owned.target.domain.written.as_str();
+    if owned.verify == Verify::None {
+        let text = "what it serves may not be read back, nor need it be (`verify = \"none\"`)";
+        return Check::good("target", domain, text);
+    }
+    let text = format!(
+        "what it serves may not be read back [{}]; what the cloud accepts must do\nhelp: grant \
+         `cdn:DescribeDomainCertificateInfo` on it to the RAM user, or write `verify = \"none\"`",
+        error.code
+    );
+    Check::new("target", domain, State::Warning, text)
 }
 
 /// Each call by itself has its time; the pace takes none of it from those that wait.

@@ -34,10 +34,7 @@ pub(super) fn said(global: &Global, ground: &Ground) -> Said {
             let (config, errors) = Config::read_in_part(&text, &file);
             match errors {
                 Some(errors) => wrong(config, &errors),
-                None => {
-                    let check = Check::good("config", file.display().to_string(), counted(&config));
-                    Said { config, checks: vec![check], is_wrong: false, knows_store: true }
-                }
+                None => meant(config),
             }
         }
         Ok(None) => {
@@ -48,6 +45,13 @@ pub(super) fn said(global: &Global, ground: &Ground) -> Said {
         Err(Refusal::Wrong(text)) => unreadable(without(), &text),
         Err(Refusal::Failed(error)) => unreadable(without(), &told::text(&error)),
     }
+}
+
+/// A configuration with nothing wrong in it.
+pub(super) fn meant(config: Config) -> Said {
+    let file = config.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+    let check = Check::good("config", file, counted(&config));
+    Said { config, checks: vec![check], is_wrong: false, knows_store: true }
 }
 
 fn unreadable(config: Config, text: &str) -> Said {

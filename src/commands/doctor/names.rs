@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
@@ -12,7 +11,7 @@ use super::cloud::{Cloud, state_of};
 use super::{grants, issued, patient, told_code};
 use crate::caa::Wish;
 use crate::config::{self, Certificate, Challenge, Provider};
-use crate::dns::{Asker, CaaSet, Texts, zone_of};
+use crate::dns::{Asker, CaaSet, Texts, zone_at, zone_of};
 use crate::doctor::{self, Check, State};
 use crate::persist::{METHOD, Need};
 use crate::run::Run;
@@ -169,15 +168,12 @@ async fn proof(name: &Name, asker: &Asker, access: Option<&config::Dns>) -> Proo
     let mut zone = None;
     let provider = access.map(|access| &access.provider);
     if let (Some(Provider::Rfc2136 { server, .. }), Ok(place)) = (provider, &place) {
-        zone = Some(patient(zone_at(*server, place)).await);
+        zone = Some(match server {
+            Some(server) => patient(zone_at(*server, place)).await,
+            None => patient(asker.zone_of_primary(place)).await,
+        });
     }
     Proof::Put { place, zone }
-}
-
-async fn zone_at(server: std::net::SocketAddr, place: &str) -> anyhow::Result<String> {
-    Asker::new(&[server]).zone(place).await?.with_context(|| {
-        format!("the DNS server {server} holds no zone for it\nhelp: `server` must be the primary of that zone")
-    })
 }
 
 impl Names {

@@ -1,8 +1,6 @@
 //! What is asked and remembered, as tables.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::cert::{Fingerprint, Leaf};
 use crate::journal::{LineageMemory, OrderedFrom};
@@ -137,6 +135,6 @@ fn who_is_asked_when() {
     check("no Cert", |_, seen| seen.leaf = None, false);
     check("no id", |_, seen| seen.leaf.as_mut().unwrap().renewal_id = None, false);
     check("nobody knows which CA", |_, seen| seen.memory.ordered_from = None, false);
-    check("a source", |lineage, _| lineage.origin = Origin::Source(PathBuf::from("/l")), false);
+    check("a source", |lineage, _| lineage.origin = Origin::Source("/l".into()), false);
     check("by hand", |lineage, _| lineage.origin = Origin::Given, false);
 }

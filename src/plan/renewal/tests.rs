@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::cert::Fingerprint;
-use crate::journal::LineageMemory;
+use crate::journal::{LineageMemory, OrderedFrom};
 
 /// Of 90 days; a third of its life is left from 2026-03-02 on.
 const LIFE: [&str; 2] = ["2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z"];
@@ -158,4 +158,51 @@ fn once_a_day_is_no_reason_to_let_one_expire() {
     check_due("of a day", &of_a_day, "01-01T20:00:00", true);
     hurried.memory.ari.as_mut().unwrap().first_asked_at = at("11-01T00:00:00");
     check_due("asked in the future: a clock was wrong", &hurried, "03-17T00:00:00", true);
+}
+
+/// The same Cert, issued at this time by our own clock.
+fn issued(seen: LineageSeen, at_time: &str) -> LineageSeen {
+    let mut seen = seen;
+    seen.memory.succession = vec![seen.leaf.as_ref().unwrap().fingerprint];
+    let (directory, account) = ("https://ca.test/dir".to_owned(), String::new());
+    seen.memory.ordered_from = Some(OrderedFrom { directory, account, at: at(at_time) });
+    seen
+}
+
+#[test]
+fn what_was_just_issued_is_not_due_again() {
+    let mut never = seen(None);
+    never.memory.ari = None;
+    let usual = issued(never.clone(), "01-01T01:00:00");
+    check_at("backdated by an hour", &usual, "03-02T00:00:00", &["a third of its life"]);
+    // 2026-03-02 is over: 21 days are left of 90.
+    let late = issued(never.clone(), "03-11T00:00:00");
+    check_at("backdated far", &late, "03-18T00:00:00", &["was over when it was issued"]);
+    check_due("backdated far, at once", &late, "03-11T00:00:00", false);
+    check_due("backdated far, at the next run", &late, "03-11T01:00:00", false);
+    check_due("backdated far, a third of the rest later", &late, "03-18T00:00:00", true);
+    let last = issued(never.clone(), "03-31T21:00:00");
+    check_due("three hours are left", &last, "03-31T21:30:00", false);
+    check_due("two hours are left", &last, "03-31T22:00:00", true);
+    let mut of_another = late.clone();
+    of_another.memory.succession.push(Fingerprint::of(&[2]));
+    check_due("issued was another", &of_another, "03-11T00:00:00", true);
+    let ahead = issued(never, "05-01T00:00:00");
+    check_due("issued by a clock that ran ahead", &ahead, "03-02T00:00:00", true);
+}
+
+#[test]
+fn nor_by_a_word_that_comes_too_late() {
+    let late = ["03-30T00:00:00", "03-31T00:00:00", "03-30T12:00:00"];
+    let late = issued(seen(Some(late)), "03-20T00:00:00");
+    check_due("the last sixth, at once", &late, "03-20T00:00:00", false);
+    check_at("the last sixth", &late, "03-24T00:00:00", &["too near to its end"]);
+    let passed = ["01-01T00:00:00", "01-01T00:30:00", "01-01T00:10:00"];
+    let mut hurried = issued(seen(Some(passed)), "03-20T00:00:00");
+    let ari = hurried.memory.ari.as_mut().unwrap();
+    ari.first_asked_at = at("03-20T00:00:00");
+    check_due("an incident", &hurried, "03-20T01:00:00", true);
+    hurried.memory.ari.as_mut().unwrap().hurries = HURRIES;
+    check_due("never content", &hurried, "03-20T01:00:00", false);
+    check_due("never content, a day later", &hurried, "03-21T00:00:00", true);
 }

@@ -1,5 +1,7 @@
 //! What a certificate's names cover of an account's list, and whose a discovered target is.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn texts(words: &str) -> Vec<String> {
@@ -82,6 +84,11 @@ type Row<'a> = (&'a str, &'a str, &'a [&'a str], Option<i64>);
 
 /// Who has what, who leaves out what, and who shares what with whom.
 fn owners(listed: &[(&str, &str)], rows: &[Row<'_>]) -> Vec<String> {
+    owners_if(listed, rows, BTreeSet::new())
+}
+
+/// The same where the certificates of some have ended.
+fn owners_if(listed: &[(&str, &str)], rows: &[Row<'_>], ended: BTreeSet<String>) -> Vec<String> {
     let mut of_config = Vec::new();
     let mut claims = Vec::new();
     for (name, _, named, hour) in rows {
@@ -99,7 +106,7 @@ fn owners(listed: &[(&str, &str)], rows: &[Row<'_>]) -> Vec<String> {
     }
     let names = rows.iter().map(|(name, names, ..)| ((*name).to_owned(), texts(names))).collect();
     let listings = [("default".to_owned(), Listing::new(listed.iter().copied()))].into();
-    let known = Known { names, listings, ..Known::default() };
+    let known = Known { names, listings, ended, ..Known::default() };
     told(ownership(&config, &claims), &known)
 }
 
@@ -197,6 +204,24 @@ fn whose_a_discovered_target_is() {
         &[("a", "*.x.com", &[], None), ("b", "*.x.com", &[], None), ("c", "cdn.x.com", &[], None)],
         &["c cdn.x.com found", "c before a at cdn.x.com", "c before b at cdn.x.com"],
     );
+}
+
+#[test]
+fn what_has_ended_takes_nothing_from_what_lives() {
+    let check = |row: &str, rows: &[Row<'_>], ended: &[&str], expect: &[&str]| {
+        let ended = ended.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(owners_if(&[("cdn.x.com", "online")], rows, ended), expect, "{row}");
+    };
+    let claims: &[Row<'_>] = &[("a", "*.x.com", &[], Some(0)), ("b", "cdn.x.com", &[], Some(1))];
+    let (a, b) = ("a before b at cdn.x.com", "b before a at cdn.x.com");
+    check("both live", claims, &[], &["b cdn.x.com found", b]);
+    check("the latest has ended", claims, &["b"], &["a cdn.x.com found", a]);
+    check("both have", claims, &["a", "b"], &["b cdn.x.com found", b]);
+    check("alone, it keeps what it finds", &claims[1..], &["b"], &["b cdn.x.com found"]);
+    let of_config: &[Row<'_>] = &[("a", "cdn.x.com", &[], None), ("b", "*.x.com", &[], None)];
+    check("in the config", of_config, &["a"], &["b cdn.x.com found", b]);
+    let mixed: &[Row<'_>] = &[("a", "cdn.x.com", &[], None), ("b", "*.x.com", &[], Some(0))];
+    check("the config goes before claims", mixed, &["a"], &["a cdn.x.com found", a]);
 }
 
 #[test]

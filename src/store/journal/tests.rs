@@ -190,14 +190,18 @@ fn a_killed_change_is_done_or_not() {
 
 #[test]
 fn renew_is_noted_and_clears_old_leftovers() {
-    let (_top, store) = store();
-    let leftover = store.root().join("claims/.tmp-x");
-    files::write(&leftover, b"").unwrap();
-    let written = std::fs::metadata(&leftover).unwrap().mtime();
-    for (after, there) in [(0, true), (LEFTOVER_AGE, true), (LEFTOVER_AGE + 1, false)] {
-        let at = Timestamp::from_second(written + after).unwrap();
-        store.note_renew(at).unwrap();
-        assert_eq!((store.last_renew().unwrap(), leftover.exists()), (Some(at), there));
+    for folder in ["claims", "journal/records", "acme/ca.example-1", "dns/dns.example-1"] {
+        let (_top, store) = store();
+        let leftover = store.root().join(folder).join(".tmp-x");
+        files::make_folder(leftover.parent().unwrap()).unwrap();
+        files::write(&leftover, b"").unwrap();
+        let written = std::fs::metadata(&leftover).unwrap().mtime();
+        for (after, there) in [(0, true), (LEFTOVER_AGE, true), (LEFTOVER_AGE + 1, false)] {
+            let at = Timestamp::from_second(written + after).unwrap();
+            store.note_renew(at).unwrap();
+            let seen = (store.last_renew().unwrap(), leftover.exists());
+            assert_eq!(seen, (Some(at), there), "{folder}");
+        }
     }
 }
 

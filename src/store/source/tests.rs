@@ -65,7 +65,7 @@ fn me() -> u32 {
 async fn said_after(prepare: impl FnOnce(&Certbot)) -> String {
     let certbot = Certbot::new();
     prepare(&certbot);
-    let found = read_source(&certbot.path("live/a"), me()).await;
+    let found = read_folder(&certbot.path("live/a"), me()).await;
     // Folders that nobody may enter could not be removed.
     set_mode(&certbot.path("live"), 0o700);
     match found {
@@ -203,8 +203,8 @@ async fn the_callers_own_files_are_his() {
     for name in ["live/a", "archive/a", "archive/a/privkey1.pem"] {
         chown(certbot.path(name), Some(4711), None).unwrap();
     }
-    read_source(&certbot.path("live/a"), 4711).await.unwrap();
-    let error = read_source(&certbot.path("live/a"), 4712).await.unwrap_err().to_string();
+    read_folder(&certbot.path("live/a"), 4711).await.unwrap();
+    let error = read_folder(&certbot.path("live/a"), 4712).await.unwrap_err().to_string();
     assert!(error.contains("not to root or you (uid 4712)\nhelp: chown 4712 /"), "{error}");
 }
 
@@ -281,7 +281,7 @@ async fn things_that_are_no_files() {
 async fn raced(certbot: &Certbot, client: impl Future<Output = ()>) -> (anyhow::Result<Cert>, u64) {
     let start = tokio::time::Instant::now();
     let folder = certbot.path("live/a");
-    let look = async { (read_source(&folder, me()).await, start.elapsed().as_secs()) };
+    let look = async { (read_folder(&folder, me()).await, start.elapsed().as_secs()) };
     tokio::join!(look, client).0
 }
 
@@ -365,9 +365,10 @@ async fn a_pair_of_any_names_is_read() {
     let certbot = Certbot::new();
     put(&certbot, "a.crt", &certbot.pair.0);
     put(&certbot, "a b.key", &certbot.pair.1);
-    let (chain, key) = (certbot.path("a.crt"), certbot.path("a b.key"));
-    read_pair(&chain, &key, me()).await.unwrap();
+    let key = certbot.path("a b.key");
+    let source = Source::files(certbot.path("a.crt"), key.clone());
+    read_source(&source, me()).await.unwrap();
     set_mode(&key, 0o644);
-    let error = read_pair(&chain, &key, me()).await.unwrap_err().to_string();
+    let error = read_source(&source, me()).await.unwrap_err().to_string();
     assert!(error.ends_with(&format!("help: chmod o-rwx '{}'", key.display())), "{error}");
 }

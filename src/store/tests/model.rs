@@ -61,7 +61,7 @@ impl Model {
         let memory = store.lineage("ours").unwrap();
         let known = store.claims().unwrap();
         assert_eq!(known.warnings, Vec::<String>::new(), "a claim is damaged");
-        let number = |claim: &Claim| claim.source.to_str().unwrap()[1..].parse().unwrap();
+        let number = |claim: &Claim| claim.source.path.to_str().unwrap()[1..].parse().unwrap();
         let call = |claim: &Claim| usize::try_from(claim.at.as_second()).unwrap();
         let held = |order: Order| store.version_key("ours", order.version).unwrap().unwrap();
         Self {
@@ -100,7 +100,7 @@ pub(super) fn act(store: &Store, act: &Act, call: usize) -> anyhow::Result<()> {
         }
         Act::Claim(number) => store.put_claim(&Claim {
             client: "certbot".into(),
-            source: source(*number),
+            source: crate::config::Source::folder(source(*number)),
             name: "a".into(),
             names: Vec::new(),
             targets: Vec::new(),

@@ -94,10 +94,12 @@ fn who_we_are() {
         let config = certferry::config::Aliyun { role, ..config.clone() };
         let half = [("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY_ID)];
         let ground = certferry::ground::Ground {
+            input: certferry::ground::Input::nothing(),
             clock: certferry::ground::Clock::new(jiff::Timestamp::now),
             env: certferry::ground::Env::from_iter(half),
             stop: tokio_util::sync::CancellationToken::new(),
             say: certferry::ground::Say::nothing(),
+            ask: certferry::ground::Ask::nobody(),
             width: 80,
         };
         let http = certferry::http::Http::new();

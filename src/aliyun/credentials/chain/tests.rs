@@ -127,10 +127,12 @@ fn account(
         answer(url.path(), &body, role)
     }));
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| "2026-01-02T03:04:05Z".parse().unwrap()),
         env,
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     (Account::open("main", config, None, http, &ground, Vec::new()).unwrap(), asked)
@@ -347,10 +349,12 @@ async fn an_outage_is_no_reason_for_another_key() {
         _ => Err(Lost::NotSent("refused".to_owned())),
     }));
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| "2026-01-02T03:04:05Z".parse().unwrap()),
         env: Env::from_iter(env),
         stop: tokio_util::sync::CancellationToken::new(),
         say: Say::nothing(),
+        ask: crate::ground::Ask::nobody(),
         width: 80,
     };
     let account =

@@ -54,10 +54,12 @@ impl World {
             world.answer(&String::from_utf8_lossy(body), now())
         }));
         let ground = Ground {
+            input: crate::ground::Input::nothing(),
             clock: Clock::new(now),
             env: Env::from_iter(env),
             stop: tokio_util::sync::CancellationToken::new(),
             say: Say::nothing(),
+            ask: crate::ground::Ask::nobody(),
             width: 80,
         };
         let config = Aliyun { role, ..Aliyun::default() };

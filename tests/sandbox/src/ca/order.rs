@@ -19,8 +19,6 @@ use super::{Done, jose};
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The time of the limit of failed validations.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// Boulder backdates by an hour, for clocks that are behind.
-const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 
 /// `newOrder`.
 pub(crate) fn create(state: &mut State, signed: &Signed) -> Result<Done, Problem> {
@@ -35,6 +33,9 @@ pub(crate) fn create(state: &mut State, signed: &Signed) -> Result<Done, Problem
         None => None,
         Some(id) => Some(renewal::replaced(state, account, &names, id)?),
     };
+    if let Some(id) = open_order(state, account, &names, profile_name.as_deref()) {
+        return Ok(shown(state, id, 201));
+    }
     within_limits(state, account, &names, replaces.is_some())?;
     let expires = state.now() + profile.order_life;
     let mut authorizations: Vec<usize> =
@@ -53,6 +54,22 @@ pub(crate) fn create(state: &mut State, signed: &Signed) -> Result<Done, Problem
         error: None,
     });
     Ok(shown(state, state.orders.len() - 1, 201))
+}
+
+/// The order that is given again, where the rules have it.
+fn open_order(
+    state: &State,
+    account: usize,
+    names: &[String],
+    profile: Option<&str>,
+) -> Option<usize> {
+    let is_same = |id: &usize| {
+        let order = &state.orders[*id];
+        order.account == account && order.names == names && order.profile_name.as_deref() == profile
+    };
+    let is_open = |id: &usize| matches!(state.order_status(*id), Status::Pending | Status::Ready);
+    let found = (0..state.orders.len()).rev().find(|id| is_same(id) && is_open(id));
+    found.filter(|_| state.rules.reuse_orders)
 }
 
 /// An order's own URL.
@@ -97,7 +114,7 @@ fn issue(state: &mut State, id: usize, key: LeafKey, common_name: Option<String>
     let order = &state.orders[id];
     let first = || order.names.iter().find(|name| name.len() < 64).cloned();
     let named = order.profile.common_name.then(|| common_name.or_else(first)).flatten();
-    let from = now - BACKDATED;
+    let from = now - state.rules.backdated;
     // The last second belongs to the certificate's life.
     let until = from + order.profile.life - SignedDuration::from_secs(1);
     let bits = key.bits.clone();
@@ -155,7 +172,7 @@ fn within_limits(
     let now = state.now();
     if let Some(limit) = state.rules.exact_set_limit.filter(|_| !exempt) {
         let same = state.certificates.iter().filter(|one| one.names == names && !one.exempt);
-        let at: Vec<Timestamp> = same.map(|one| one.from + BACKDATED).collect();
+        let at: Vec<Timestamp> = same.map(|one| one.from + state.rules.backdated).collect();
         over(state, limit, &at, WEEK, now, "certificates of this exact set of names")?;
     }
     let Some(limit) = state.rules.failure_limit else { return Ok(()) };

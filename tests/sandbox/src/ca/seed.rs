@@ -55,6 +55,8 @@ impl Seed {
 pub struct Rules {
     /// How far the CA's clock is ahead of the machine's; its `Date` header and its certificates tell the same.
     pub clock_ahead: SignedDuration,
+    /// How far certificates begin before they are issued.
+    pub backdated: SignedDuration,
     /// What every answer waits for.
     pub latency: Duration,
     /// So many percent of good nonces are refused.
@@ -79,6 +81,8 @@ pub struct Rules {
     pub rejected: BTreeSet<String>,
     /// A valid authorization of the account is used again.
     pub reuse_authorizations: bool,
+    /// An order that is still open is given again to its account for the same names and profile, as Boulder does.
+    pub reuse_orders: bool,
     /// The servers that validations ask, each for every zone.
     pub dns_servers: Vec<SocketAddr>,
     /// How long a DNS server may take.
@@ -118,6 +122,8 @@ impl Default for Rules {
         let profile = |name: &str, profile: Profile| (name.to_owned(), profile);
         Self {
             clock_ahead: SignedDuration::ZERO,
+            // As Boulder does, for clocks that are behind.
+            backdated: SignedDuration::from_hours(1),
             latency: Duration::ZERO,
             // Pebble's number: often enough that a test of a whole order meets one now and then.
             nonce_refusals: 5,
@@ -136,6 +142,7 @@ impl Default for Rules {
             persist_issuers: None,
             rejected: BTreeSet::new(),
             reuse_authorizations: false,
+            reuse_orders: false,
             dns_servers: Vec::new(),
             // On loopback an answer takes less than a millisecond; a silent server shall not cost a test more.
             dns_timeout: Duration::from_millis(300),

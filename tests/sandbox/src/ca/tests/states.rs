@@ -44,6 +44,23 @@ async fn what_is_old_is_worth_nothing() {
 }
 
 #[tokio::test]
+async fn an_open_order_is_given_again_where_the_rules_have_it() {
+    let (dns, ca) = world(|rules| rules.reuse_orders = true);
+    let (client, other) = (Client::registered(&ca).await, Client::registered(&ca).await);
+    let (url, order) = client.order(&[NAME]).await;
+    assert_eq!(client.order(&[NAME]).await.0, url, "pending");
+    assert_ne!(client.order(&[NAME, "*.example.test"]).await.0, url, "other names");
+    assert_ne!(other.order(&[NAME]).await.0, url, "another account");
+    client.prove(&dns, &order).await;
+    assert_eq!(client.order(&[NAME]).await.0, url, "ready");
+    let csr = json!({ "csr": b64(csr(&KeyPair::generate().unwrap(), &[NAME])) });
+    client.post(order["finalize"].as_str().unwrap(), csr).await;
+    assert_ne!(client.order(&[NAME]).await.0, url, "finalized");
+    ca.rules(|rules| rules.reuse_orders = false);
+    assert_ne!(client.order(&[NAME]).await.0, client.order(&[NAME]).await.0, "the rule's default");
+}
+
+#[tokio::test]
 async fn waiting_is_asked_for() {
     let (dns, ca) = world(|rules| {
         rules.poll_retry_after = Some(7);
