@@ -295,7 +295,11 @@ fn is_for_the_next_run(end: &TargetEnd) -> bool {
 }
 
 fn timer_runs(run: &Run) -> bool {
-    let last = run.store.as_ref().and_then(|store| store.last_renew().ok().flatten());
+    let noted = run.store.as_ref().map_or(Ok(None), Store::last_renew);
+    let last = noted.unwrap_or_else(|damaged| {
+        run.warn(told::text(&damaged));
+        None
+    });
     let age = last.map(|last| run.ground.clock.now().duration_since(last));
     age.is_some_and(|age| !age.is_negative() && age < TIMER_RUNS)
 }

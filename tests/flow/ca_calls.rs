@@ -8,7 +8,7 @@ use certferry_sandbox::fault::Fault;
 use certferry_sandbox::world::Seed;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::faults::{FAULTS, PATIENCE, Row, SIDES, Side, Words};
+use crate::faults::{DOUBLED, FAULTS, PATIENCE, Row, Side, Words, sides};
 use crate::house::Ended;
 use crate::issuing::{ONE, Town, ca_rules};
 use crate::rows::side_by_side;
@@ -109,6 +109,7 @@ impl Call {
     /// Does the run come to a good end all the same?
     fn is_borne(&self, fault: &str, side: Side) -> bool {
         match (self.kind, fault, side) {
+            (_, DOUBLED, _) => true,
             // Nothing is signed there.
             ("directory", _, _) | ("newNonce", "a refused nonce", _) => false,
             (_, "a refused nonce", _) => true,
@@ -118,7 +119,7 @@ impl Call {
             ("challenge", "429" | "429, come back" | "refused" | "unauthorized", _) => false,
             ("challenge", _, _) => true,
             // An answer to HEAD has no body that could be spoilt.
-            ("newNonce", "truncated" | "oversized" | "wrong types", _) => true,
+            ("newNonce", "truncated" | "a slow drip" | "oversized" | "wrong types", _) => true,
             // The URL stands in a header.
             ("newAccount", "wrong types", Side::After) => true,
             // Which key counts is asked.
@@ -137,17 +138,14 @@ impl Call {
             // The order is given up with a CSR that the CA does not like.
             ("finalize", "refused" | "unauthorized", Side::Before) => LOST,
             ("finalize", "refused" | "unauthorized", Side::After) => [2, 2, 2, 0],
+            // It is as if nothing were.
+            (_, DOUBLED, _) | (_, _, Side::Before) => before,
             (_, _, Side::After) => after,
-            (_, _, Side::Before) => before,
         }
     }
 
     fn failed(&self, side: Side) -> [usize; 4] {
         self.failed[usize::from(side == Side::After)]
-    }
-
-    fn sides(&self) -> &'static [Side] {
-        if self.reads { &SIDES[..1] } else { &SIDES }
     }
 
     fn town(&self) -> Town {
@@ -215,10 +213,22 @@ fn check(call: &Call, (name, fault): &Row, side: Side) {
 
 #[test]
 fn one_fault_at_each_call_of_the_ca() {
+    strike(|fault| fault != DOUBLED);
+}
+
+#[test]
+fn an_answer_of_the_ca_that_comes_twice() {
+    strike(|fault| fault == DOUBLED);
+}
+
+fn strike(is_one: impl Fn(&str) -> bool) {
     let rows: Vec<_> = CALLS
         .iter()
         .flat_map(|call| faults().map(move |fault| (call, fault)))
-        .flat_map(|(call, fault)| call.sides().iter().map(move |side| (call, fault, *side)))
+        .filter(|(_, fault)| is_one(fault.0))
+        .flat_map(|(call, fault)| {
+            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+        })
         // A nonce that is refused has had no effect (RFC 8555, 6.5).
         .filter(|(_, fault, side)| (fault.0, *side) != ("a refused nonce", Side::After))
         .collect();
@@ -290,7 +300,9 @@ fn a_silent_ca_and_the_word_to_stop() {
         .filter(|call| call.args == "renew" && !matches!(call.kind, "alternate" | "renewalInfo"))
         .flat_map(|call| faults().map(move |fault| (call, fault)))
         .filter(|(_, fault)| ["silence", "a slow drip"].contains(&fault.0))
-        .flat_map(|(call, fault)| call.sides().iter().map(move |side| (call, fault, *side)))
+        .flat_map(|(call, fault)| {
+            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+        })
         .collect();
     side_by_side(&rows, |(call, (name, fault), side)| {
         check_stop(call, name, fault(Fault::at(call.kind), &WORDS), *side)

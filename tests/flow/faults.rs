@@ -18,13 +18,16 @@ pub(crate) type Row = (&'static str, fn(Fault, &Words) -> Fault);
 /// Milliseconds until one may come back: the least that `Retry-After` can say.
 const SOON: u32 = 1000;
 
+/// An answer that comes once more, to nothing.
+pub(crate) const DOUBLED: &str = "twice";
+
 #[rustfmt::skip]
 pub(crate) const FAULTS: &[Row] = &[
     ("reset", |f, _| f.reset()),
     ("silence", |f, _| f.silence()),
     ("a slow drip", |f, _| f.drip()),
     ("truncated", |f, _| f.truncated()),
-    ("twice", |f, _| f.twice()),
+    (DOUBLED, |f, _| f.twice()),
     ("oversized", |f, _| f.oversized()),
     ("wrong types", |f, _| f.wrong_type()),
     ("empty 200", |f, _| f.empty(200)),
@@ -53,7 +56,16 @@ pub(crate) enum Side {
     After,
 }
 
-pub(crate) const SIDES: [Side; 2] = [Side::Before, Side::After];
+const SIDES: [Side; 2] = [Side::Before, Side::After];
+
+/// The sides on which a call is struck: one that only reads has no effect, and an answer that comes twice is a true one.
+pub(crate) fn sides(fault: &str, reads: bool) -> &'static [Side] {
+    match (fault, reads) {
+        (DOUBLED, _) => &SIDES[1..],
+        (_, true) => &SIDES[..1],
+        (_, false) => &SIDES,
+    }
+}
 
 impl Side {
     pub(crate) fn of(self, fault: Fault) -> Fault {
