@@ -5,9 +5,12 @@ use std::cell::Cell;
 
 use super::*;
 
+/// So many file steps more, and then this.
+type Halt = (usize, Box<dyn FnOnce()>);
+
 thread_local! {
     static STEPS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-    static HALT: Cell<Option<(usize, Box<dyn FnOnce()>)>> = const { Cell::new(None) };
+    static HALT: Cell<Option<Halt>> = const { Cell::new(None) };
 }
 
 /// Runs `work` as a process that is killed before its file step number `steps` (from 0): that step and all after it
