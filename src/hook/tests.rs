@@ -84,11 +84,10 @@ fn legos_words() {
 
 #[test]
 fn acme_shs_words() {
-    let chain = "CERT_FULLCHAIN_PATH=/root/.acme.sh/a.example_ecc/fullchain.cer";
-    let key = "CERT_KEY_PATH=/root/.acme.sh/a.example_ecc/a.example.key";
+    let chain = "CERT_FULLCHAIN_PATH=/opt/acme.sh/a.example_ecc/fullchain.cer";
+    let key = "CERT_KEY_PATH=/opt/acme.sh/a.example_ecc/a.example.key";
     let more = ["CERT_PATH=/x", "CA_CERT_PATH=/y", "Le_Domain=a.example"];
-    let files =
-        "/root/.acme.sh/a.example_ecc/fullchain.cer /root/.acme.sh/a.example_ecc/a.example.key";
+    let files = "/opt/acme.sh/a.example_ecc/fullchain.cer /opt/acme.sh/a.example_ecc/a.example.key";
     let event = format!("acme.sh a.example {files} (in files)");
     check(&[&[chain, key], more.as_slice()].concat(), &event);
     check(&["Le_Domain=a.example", "Le_Alt=b.example"], "Le_Domain is set: acme.sh's pre-hook");

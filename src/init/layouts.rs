@@ -213,7 +213,7 @@ mod tests {
             assert_eq!(homes, expect, "{client}");
         };
         check("certbot", &[], &["/etc/letsencrypt"]);
-        check("acme.sh", &[("HOME", "/root")], &["/root/.acme.sh"]);
+        check("acme.sh", &[("HOME", "/home/ops")], &["/home/ops/.acme.sh"]);
         check("acme.sh", &[("LE_WORKING_DIR", "/opt/acme.sh")], &["/opt/acme.sh"]);
     }
 }

@@ -168,9 +168,11 @@ fn base64_at_every_place() {
     }
 }
 
+type Encode = fn(&str) -> String;
+
 /// What a server may have made of what it got, and what that is called.
 fn twice_encoded(text: &str) -> Vec<(String, String)> {
-    let encodings: [(&str, fn(&str) -> String); 4] = [
+    let encodings: [(&str, Encode); 4] = [
         ("base64", |text| BASE64_STANDARD.encode(text)),
         ("base64url", |text| BASE64_URL_SAFE.encode(text)),
         ("hex", |text| text.bytes().map(|byte| format!("{byte:02X}")).collect()),
