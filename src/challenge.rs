@@ -112,8 +112,9 @@ impl Prover {
     }
 
     /// Puts all values, waits until they show, runs `body`, and takes away what was put. The word to stop drops the
-    /// waiting and the body; taking away then has 4 s, else 60 s and 2 s more for each value. Values that the journal knows of this order are
-    /// adopted. Only the body needs the `seat`: afterwards it is given away. The caller holds the lineage's lock.
+    /// waiting; a body that has begun has a moment left, since a CA that looks for what was just taken away counts that as
+    /// a failure. Taking away then has 2.5 s, else 60 s and 2 s more for each value. Values that the journal knows of this
+    /// order are adopted. Only the body needs the `seat`: afterwards it is given away. The caller holds the lineage's lock.
     pub async fn prove<T, E>(
         &self,
         purpose: Purpose<'_>,
@@ -123,17 +124,22 @@ impl Prover {
     ) -> Proved<T, E> {
         let mut placed = Vec::new();
         let result = match self.place(purpose, proofs, seat, &mut placed).await {
-            Ok(()) => {
-                let seated = async {
-                    seat.take().await;
-                    body().await.map_err(Halt::Body)
-                };
-                self.or_stop(seated).await
-            }
+            Ok(()) => self.look_at(seat, body).await,
             Err(halt) => Err(halt),
         };
         seat.give_away();
         Proved { result, left: self.clean_up(&placed).await }
+    }
+
+    /// Runs `body` on a seat. At the word to stop it is not begun.
+    async fn look_at<T, E>(
+        &self,
+        seat: &mut Seat,
+        body: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<T, Halt<E>> {
+        self.or_stop(seat.take().map(Ok)).await?;
+        let done = self.ground.soon_after_stop(body()).await;
+        done.ok_or(Halt::Stopped)?.map_err(Halt::Body)
     }
 
     /// Asks the DNS as the `[dns.NAME]` of this name says, for what others have put.
@@ -474,8 +480,8 @@ const REPAIR: Duration = Duration::from_secs(120);
 /// have limits, and programs need memory.
 const SIDE_BY_SIDE: usize = 8;
 
-/// After SIGTERM: less than the five seconds after which impatient supervisors kill.
-const CLEAN_UP_WHEN_STOPPED: Duration = Duration::from_secs(4);
+/// After SIGTERM: with the body's moment, less than the five seconds after which impatient supervisors kill.
+const CLEAN_UP_WHEN_STOPPED: Duration = Duration::from_millis(2500);
 
 mod keep;
 mod seat;

@@ -1,5 +1,6 @@
 //! The flags as typed. It gives them no meaning and opens nothing.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +25,11 @@ Without a command and with RENEWED_LINEAGE set (by certbot's --deploy-hook), it 
 
 Exit status: 0 all is as it should be; 1 something failed, the next run tries again;
 2 the command line or the configuration is wrong.";
+
+const AFTER_HOOK: &str = "\
+Which client has called it is seen by its environment (certbot, lego, acme.sh) or by its words after
+`--`: those of dehydrated and acmetool as they are, those of acme.sh's deploy hooks, uacme and Caddy
+with the client's name first. How to wire each stands in hooks/CLIENT/README.md.";
 
 const AFTER_INIT: &str = "\
 On a terminal and without a --from flag it asks, checks each answer, and at the end adds what is
@@ -101,7 +107,8 @@ pub enum Command {
     Renew(Renew),
     /// What `renew` would do, and why; changes nothing
     Plan(Plan),
-    /// The hook of another ACME client: certbot's --deploy-hook
+    /// The hook of another ACME client: certbot, lego, acme.sh, dehydrated...
+    #[command(after_help = AFTER_HOOK)]
     Hook(Hook),
     /// Put one certificate onto CDN domains, once
     Deploy(Deploy),
@@ -132,10 +139,10 @@ pub enum Command {
 /// `renew`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Renew {
-    /// Only these certificates
+    /// Only these certificates, as `status` names them
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// They are due now; never over a CA's Retry-After
+    /// Now, due or not, but for a CA's Retry-After; what others issue is uploaded again
     #[arg(long)]
     pub force: bool,
     /// The report as one JSON document on stdout
@@ -146,7 +153,7 @@ pub struct Renew {
 /// `plan`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Plan {
-    /// Only these certificates
+    /// Only these certificates, as `status` names them
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// The plan as one JSON document on stdout
@@ -166,13 +173,24 @@ pub struct Hook {
     /// Name of the [aliyun.NAME] of the configuration
     #[arg(long, value_name = "NAME")]
     pub aliyun: Option<String>,
-    /// End within this many seconds; what is not done by then is left to `renew`
-    #[arg(long, value_name = "SECONDS", default_value_t = Hook::DEADLINE)]
-    #[arg(value_parser = clap::value_parser!(u64).range(2..=86400))]
-    pub deadline: u64,
+    /// A chain, leaf first, for a client that has no words of its own
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// What it is called [default: after its file]
+    #[arg(long, value_name = "NAME", requires = "cert")]
+    pub name: Option<String>,
+    /// End within this many seconds; what is not done by then is left to `renew` [default: 100; 25 for Caddy, which waits for 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=86400))]
+    pub deadline: Option<u64>,
     /// The report as one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+    /// The client's own words
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<OsString>,
 }
 
 /// `deploy`.
@@ -248,6 +266,9 @@ pub struct Init {
     /// Entries without names: every CDN domain that the certificate covers, and later new ones
     #[arg(long, requires = "clients")]
     pub discover: bool,
+    /// Name of the [aliyun.NAME] whose CDN domains they are for
+    #[arg(long, value_name = "NAME", requires = "clients")]
+    pub aliyun: Option<String>,
     /// In place of a configuration that is there
     #[arg(long, conflicts_with = "clients")]
     pub force: bool,
@@ -367,11 +388,6 @@ pub enum AccountAct {
     Rollover,
     /// End it for good; the next renewal registers a new one
     Deactivate,
-}
-
-impl Hook {
-    /// Seconds after which a hook ends: the clients that have a time limit of their own give two minutes.
-    pub const DEADLINE: u64 = 100;
 }
 
 impl To {

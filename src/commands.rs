@@ -91,8 +91,7 @@ impl Cli {
     #[must_use]
     pub fn or_hook(mut self, env: &Env) -> Self {
         if self.command.is_none() && env.var("RENEWED_LINEAGE").is_some() {
-            let deadline = Hook::DEADLINE;
-            self.command = Some(Command::Hook(Hook { deadline, ..Hook::default() }));
+            self.command = Some(Command::Hook(Hook::default()));
         }
         self
     }

@@ -1,9 +1,11 @@
-//! What every run stands on: the clock, the environment, the word to stop, where progress goes, and who answers.
+//! What every run stands on: the clock, the environment, stdin, the word to stop, where progress goes, and who answers.
 //!
 //! `main` makes one from the real things; tests make one of their own. Nothing else reads them.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,8 @@ pub struct Ground {
     pub clock: Clock,
     /// The environment variables.
     pub env: Env,
+    /// stdin.
+    pub input: Input,
     /// Cancelled by SIGTERM and SIGINT: stop what you do, take away what you put, return.
     pub stop: CancellationToken,
     /// Where progress goes.
@@ -24,6 +28,21 @@ pub struct Ground {
     pub ask: Ask,
     /// Columns of the terminal.
     pub width: u16,
+}
+
+impl Ground {
+    /// Work whose answer costs something when it is lost: at the word to stop it has a moment left. None: that was over.
+    pub async fn soon_after_stop<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let over = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(MOMENT).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = over => None,
+        }
+    }
 }
 
 /// Tells the time of day. An argument, so that tests may choose it.
@@ -81,6 +100,50 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
 impl std::fmt::Debug for Env {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// stdin, opened where somebody is expected to tell something there.
+#[derive(Clone)]
+pub struct Input(Arc<dyn Fn() -> Box<dyn Read + Send> + Send + Sync>);
+
+impl Input {
+    /// stdin is what `open` answers.
+    pub fn new(open: impl Fn() -> Box<dyn Read + Send> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(open))
+    }
+
+    /// Nobody tells anything.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::new(|| Box::new(io::empty()))
+    }
+
+    /// All of it, to its end.
+    ///
+    /// # Errors
+    /// It cannot be read, has more than `most` bytes ([`ErrorKind::FileTooLarge`]), or does not end within `patience`
+    /// ([`ErrorKind::TimedOut`]).
+    pub async fn text(&self, most: u64, patience: Duration) -> io::Result<String> {
+        let open = Arc::clone(&self.0);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            open().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+            if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
+                return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            Err(ErrorKind::FileTooLarge.into())
+        });
+        match tokio::time::timeout(patience, read).await {
+            Ok(read) => read?,
+            Err(_over) => Err(ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input")
     }
 }
 
@@ -189,3 +252,7 @@ impl std::fmt::Debug for Ask {
         f.write_str("Ask")
     }
 }
+
+/// Many round trips, and what a CA needs to look at the DNS; less than half of the five seconds after which impatient
+/// supervisors kill.
+pub const MOMENT: Duration = Duration::from_secs(2);

@@ -1,122 +1,164 @@
-//! The dialects of other ACME clients: what a client says by environment becomes lineage, names and event. Pure.
+//! The dialects of other ACME clients: what a client says by environment, arguments and stdin becomes lineages and
+//! names. Pure.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::Path;
 
 use crate::config::Source;
 
-/// certbot's name.
-pub const CERTBOT: &str = "certbot";
+mod acmetool;
+mod arguments;
+mod environment;
+mod error;
+mod signs;
+mod words;
+#[cfg(test)]
+mod tests;
 
-/// What a client told its hook.
+pub use acmetool::Hosts;
+pub use error::Error;
+
+/// How a hook was called.
+pub struct Call<'a> {
+    /// The environment; an empty variable counts as not set.
+    pub var: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// What stands after `--`.
+    pub args: &'a [String],
+    /// What flags say.
+    pub files: Option<Files<'a>>,
+    /// Where relative paths begin for clients that have the hook run where they were called.
+    pub here: &'a Path,
+}
+
+/// A chain and a key that flags name: for a client that has no dialect of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files<'a> {
+    /// The chain, leaf first.
+    pub chain: &'a Path,
+    /// Its key.
+    pub key: &'a Path,
+    /// What the certificate is called.
+    pub name: Option<&'a str>,
+}
+
+/// What a call means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// There is a certificate that may be new.
+    Certificate(Event),
+    /// There are some, whose hostnames stand on stdin.
+    Hosts(Hosts),
+    /// Nothing that is our business: the hook ends with this status and says nothing.
+    Nothing(u8),
+}
+
+/// A certificate that a client told its hook of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The client.
-    pub client: &'static str,
+    /// How it was told.
+    pub dialect: Dialect,
     /// Where the files are.
     pub source: Source,
-    /// The lineage's name: the folder's last part.
+    /// The lineage's name.
     pub name: String,
-    /// The certificate's names, as the client said.
-    pub names: Vec<String>,
+    /// The certificate's names.
+    pub names: Names,
 }
 
-/// Why a call is no hook's call.
+/// The names of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// No dialect's variables are set.
-    NoDialect,
-    /// The lineage's folder is no absolute path.
-    Relative(PathBuf),
-    /// The lineage's folder has control characters in its name.
-    Odd(PathBuf),
+pub enum Names {
+    /// As the client said; none if it was called by hand.
+    Told(Vec<String>),
+    /// The client does not tell them: they stand in its files.
+    InFiles,
 }
 
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A way in which a client calls its hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// certbot's `--deploy-hook`: `RENEWED_LINEAGE`.
+    Certbot,
+    /// lego 4, `--run-hook` and `--renew-hook`: `LEGO_CERT_PATH`.
+    Lego4,
+    /// lego 5, `--deploy-hook`: `LEGO_HOOK_CERT_PATH`.
+    Lego5,
+    /// acme.sh, `--reloadcmd`, `--renew-hook` and `--post-hook` (`CERT_FULLCHAIN_PATH`), or a deploy hook (`$1` to `$5`).
+    AcmeSh,
+    /// dehydrated's hook script: `deploy_cert DOMAIN KEY CERT FULLCHAIN CHAIN TIMESTAMP`.
+    Dehydrated,
+    /// acmetool's hooks folder: `live-updated`, hostnames on stdin.
+    Acmetool,
+    /// uacme, which has no such hook: a script around it says `uacme CONFDIR IDENT`.
+    Uacme,
+    /// Caddy's event `cert_obtained`: `caddy IDENTIFIER CHAIN KEY`.
+    Caddy,
+    /// Any other client, by `--cert` and `--key`.
+    Files,
+}
+
+/// What this call means: the dialect is found by its signs.
+///
+/// # Errors
+/// There is none, there are two that contradict, or what it says is no certificate: with a `help:` line.
+pub fn hear(call: &Call<'_>) -> Result<Heard, Error> {
+    let (dialect, args) = signs::find(call)?;
+    match dialect {
+        Dialect::Certbot => environment::certbot(call).map(Heard::Certificate),
+        Dialect::Lego4 => environment::lego4(call).map(Heard::Certificate),
+        Dialect::Lego5 => environment::lego5(call).map(Heard::Certificate),
+        Dialect::AcmeSh => match args {
+            [] => environment::acme_sh(call).map(Heard::Certificate),
+            [_, ..] => arguments::acme_sh(args).map(Heard::Certificate),
+        },
+        Dialect::Dehydrated => arguments::dehydrated(call, args),
+        Dialect::Acmetool => acmetool::heard(call, args),
+        Dialect::Uacme => arguments::uacme(call, args).map(Heard::Certificate),
+        Dialect::Caddy => arguments::caddy(call, args).map(Heard::Certificate),
+        Dialect::Files => arguments::files(call).map(Heard::Certificate),
+    }
+}
+
+impl Dialect {
+    /// The client, as claims name it. One with two dialects is one client: an update of it changes no claim.
+    #[must_use]
+    pub fn client(self) -> &'static str {
         match self {
-            Self::NoDialect => f.write_str(
-                "RENEWED_LINEAGE is not set: no ACME client has called this hook\n\
-                 help: use it as certbot's --deploy-hook, or `certferry deploy --lineage DIR --domain D` by hand",
-            ),
-            Self::Relative(path) => write!(
-                f,
-                "RENEWED_LINEAGE is not an absolute path: {}\n\
-                 help: certbot gives the whole path, as /etc/letsencrypt/live/example.com",
-                path.display()
-            ),
-            // Quoted: a line end in it would let it write a line of its own into our messages.
-            Self::Odd(path) => write!(
-                f,
-                "RENEWED_LINEAGE has control characters in it: {path:?}\n\
-                 help: certbot gives none: look at what has called this hook"
-            ),
+            Self::Certbot => "certbot",
+            Self::Lego4 | Self::Lego5 => "lego",
+            Self::AcmeSh => "acme.sh",
+            Self::Dehydrated => "dehydrated",
+            Self::Acmetool => "acmetool",
+            Self::Uacme => "uacme",
+            Self::Caddy => "caddy",
+            Self::Files => "other",
         }
     }
 }
 
-impl std::error::Error for Error {}
-
-/// Reads certbot's dialect: `RENEWED_LINEAGE` and `RENEWED_DOMAINS` (certbot's documentation, "renewing certificates").
-///
-/// # Errors
-/// [`Error`].
-pub fn certbot<'a>(var: impl Fn(&str) -> Option<&'a str>) -> Result<Event, Error> {
-    let source = PathBuf::from(var("RENEWED_LINEAGE").ok_or(Error::NoDialect)?);
-    if source.to_string_lossy().contains(char::is_control) {
-        return Err(Error::Odd(source));
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lego4 => "lego 4",
+            Self::Lego5 => "lego 5",
+            Self::Files => "another client",
+            Self::Certbot
+            | Self::AcmeSh
+            | Self::Dehydrated
+            | Self::Acmetool
+            | Self::Uacme
+            | Self::Caddy => self.client(),
+        })
     }
-    if !source.is_absolute() {
-        return Err(Error::Relative(source));
-    }
-    // Components drop a slash at the end and doubled ones: one folder, one spelling.
-    let source: PathBuf = source.components().collect();
-    let name =
-        source.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let names = var("RENEWED_DOMAINS").unwrap_or_default();
-    let names = names.split_whitespace().map(str::to_lowercase).collect();
-    Ok(Event { client: CERTBOT, source: Source::folder(source), name, names })
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    fn check(
-        name: &str,
-        vars: &[(&str, &'static str)],
-        expect: Result<(&str, &str, &[&str]), Error>,
-    ) {
-        let event =
-            certbot(|wanted| vars.iter().find(|(var, _)| *var == wanted).map(|(_, value)| *value));
-        let expect = expect.map(|(source, lineage, names)| Event {
-            client: "certbot",
-            source: source.into(),
-            name: lineage.to_owned(),
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-        });
-        assert_eq!(event, expect, "{name}");
-    }
-
-    #[test]
-    fn certbots_words() {
-        let live = "/etc/letsencrypt/live/example.com";
-        check("none", &[], Err(Error::NoDialect));
-        check(
-            "both",
-            &[
-                ("RENEWED_LINEAGE", "/etc/letsencrypt/live/example.com"),
-                ("RENEWED_DOMAINS", "example.com *.Example.com"),
-            ],
-            Ok((live, "example.com", &["example.com", "*.example.com"])),
-        );
-        check(
-            "no names",
-            &[("RENEWED_LINEAGE", "/etc/letsencrypt/live/example.com/")],
-            Ok((live, "example.com", &[])),
-        );
-        let odd = "/x\nhelp: y";
-        check("a line end", &[("RENEWED_LINEAGE", odd)], Err(Error::Odd(odd.into())));
-        check("relative", &[("RENEWED_LINEAGE", "live/x")], Err(Error::Relative("live/x".into())));
+impl Names {
+    /// What the client said.
+    #[must_use]
+    pub fn told(&self) -> &[String] {
+        match self {
+            Self::Told(names) => names,
+            Self::InFiles => &[],
+        }
     }
 }

@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use crate::cert::{self, Cert, Key, Leaf};
 use crate::cli::Cli;
 use crate::config::{self, Config};
+use crate::hook::{self, Event, Heard};
 use crate::journal::{AccountMemory, Claim, LineageMemory, Record, TargetMemory};
-use crate::{aliyun, ari, dns, hook, issue, told};
+use crate::{aliyun, ari, dns, issue, told};
 
 /// A function for any bytes.
 pub type Reader = fn(&[u8]);
@@ -78,26 +79,48 @@ pub fn acme(bytes: &[u8]) {
     ari::hostile(bytes);
 }
 
-/// What a client tells a hook: variables, then words, each ended by a NUL.
+/// What a client tells a hook: variables (`NAME=value`), words and lines of stdin, each ended by a NUL, with one more
+/// after the variables and after the words. The words are a command line, too.
 pub fn hook(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut parts = text.split('\0');
-    let (lineage, names) = (parts.next(), parts.next());
-    let event = hook::certbot(|name| match name {
-        "RENEWED_LINEAGE" => lineage,
-        "RENEWED_DOMAINS" => names,
-        _ => None,
-    });
-    match event {
-        Ok(event) => {
-            assert!(event.source.path.is_absolute(), "a relative source");
-            event.names.iter().for_each(|name| drop(config::dns_name(name)));
-        }
-        Err(error) => shown(&error.to_string()),
-    }
-    if let Err(error) = Cli::try_parse_from(std::iter::once("certferry").chain(parts)) {
+    let vars: Vec<_> = parts.by_ref().take_while(|part| !part.is_empty()).collect();
+    let words = parts.by_ref().take_while(|part| !part.is_empty()).map(ToOwned::to_owned);
+    let (words, stdin) = (words.collect::<Vec<_>>(), parts.collect::<Vec<_>>().join("\n"));
+    if let Err(error) =
+        Cli::try_parse_from(std::iter::once("certferry".to_owned()).chain(words.clone()))
+    {
         shown(&error.render().to_string());
     }
+    let var = |wanted: &str| {
+        let mut vars = vars.iter().filter_map(|var| var.split_once('='));
+        vars.find(|(name, value)| *name == wanted && !value.is_empty()).map(|(_, value)| value)
+    };
+    let call = hook::Call { var: &var, args: &words, files: None, here: Path::new("/here") };
+    let events = match hook::hear(&call) {
+        Ok(Heard::Nothing(_)) => Ok(Vec::new()),
+        Ok(Heard::Certificate(event)) => Ok(vec![event]),
+        Ok(Heard::Hosts(hosts)) => hosts.events(&stdin, Path::to_owned),
+        Err(error) => Err(error),
+    };
+    match events {
+        Ok(events) => events.iter().for_each(whole),
+        Err(error) => {
+            assert_eq!(error.to_string().lines().count(), 2, "{error:?}");
+            shown(&error.to_string());
+        }
+    }
+}
+
+/// Whole paths, and nothing that would add a line to a message.
+fn whole(event: &Event) {
+    let paths = std::iter::once(&event.source.path).chain(&event.source.key);
+    for path in paths {
+        assert!(path.is_absolute(), "a relative source");
+        assert!(!path.to_string_lossy().contains(char::is_control), "{path:?}");
+    }
+    assert!(!event.name.contains(char::is_control), "{:?}", event.name);
+    event.names.told().iter().for_each(|name| drop(config::dns_name(name)));
 }
 
 /// The journal's files.

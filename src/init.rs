@@ -22,7 +22,7 @@ pub use told::{Document, DocumentFound, entry, list};
 /// The commented example: all that can be said.
 pub const EXAMPLE: &str = include_str!("../packaging/config.toml");
 
-/// The account that an adopted certificate goes to.
+/// The account that certificates go to, unless another one is named.
 pub const ACCOUNT: &str = "default";
 
 /// A certificate that another client has.
@@ -47,6 +47,8 @@ pub struct Held {
     pub leaf: Leaf,
     /// The kind of its key.
     pub key: KeyKind,
+    /// For what no CDN domain may have it, each with its remedy; its dates are no part of this.
+    pub faults: Vec<String>,
 }
 
 /// The account's CDN domains, and what some of them serve.
@@ -67,6 +69,8 @@ pub struct Adoption {
     pub state: State,
     /// Its lineage's name.
     pub lineage: String,
+    /// Name of the `[aliyun.NAME]` that it goes to.
+    pub account: String,
     /// The CDN domains that it goes to; none: the account was not asked.
     pub targets: Option<Vec<Adopted>>,
 }
@@ -95,15 +99,16 @@ pub struct Adopted {
     pub outlives: Option<(String, Timestamp)>,
 }
 
-/// What becomes of each certificate, in their order. `cdn` is none where the account was not asked.
+/// What becomes of each certificate, in their order. They go to `account`; `cdn` is none where that was not asked.
 #[must_use]
 pub fn adopt(
     found: Vec<Found>,
     config: &Config,
+    account: &str,
     cdn: Option<&Cdn>,
     now: Timestamp,
 ) -> Vec<Adoption> {
-    let taken = cdn.map(|cdn| taken(config, &found, &cdn.listing)).unwrap_or_default();
+    let taken = cdn.map(|cdn| taken(config, &found, account, &cdn.listing)).unwrap_or_default();
     let mut names: BTreeSet<String> =
         config.certificates.iter().map(|one| one.name.clone()).collect();
     let mut adoptions: Vec<Adoption> = Vec::with_capacity(found.len());
@@ -115,7 +120,8 @@ pub fn adopt(
         if state == State::New {
             names.insert(lineage.clone());
         }
-        adoptions.push(Adoption { found: one, state, lineage, targets: None });
+        let account = account.to_owned();
+        adoptions.push(Adoption { found: one, state, lineage, account, targets: None });
     }
     if let Some(cdn) = cdn {
         share_out(&mut adoptions, &taken, cdn);
@@ -126,7 +132,12 @@ pub fn adopt(
 /// The CDN domains of the account that the configuration gives to somebody: by name, or by a `discover` whose certificate's
 /// names are known.
 #[must_use]
-pub fn taken(config: &Config, found: &[Found], listing: &Listing) -> BTreeSet<CdnDomain> {
+pub fn taken(
+    config: &Config,
+    found: &[Found],
+    account: &str,
+    listing: &Listing,
+) -> BTreeSet<CdnDomain> {
     let mut taken = BTreeSet::new();
     for one in &config.certificates {
         let of_source = found.iter().find(|found| is_of(one, found));
@@ -134,7 +145,7 @@ pub fn taken(config: &Config, found: &[Found], listing: &Listing) -> BTreeSet<Cd
             Some(Ok(held)) => &held.leaf.names,
             Some(Err(_)) | None => &one.domains,
         };
-        for deploy in one.deploy.iter().filter(|deploy| deploy.aliyun == ACCOUNT) {
+        for deploy in one.deploy.iter().filter(|deploy| deploy.aliyun == account) {
             taken.extend(deploy.domains.iter().cloned());
             let covered = if deploy.discover { listing.covered(names) } else { Vec::new() };
             taken.extend(covered.into_iter().map(|(listed, _)| listed.domain.clone()));
@@ -155,6 +166,7 @@ fn state(found: &Found, now: Timestamp) -> State {
     match &found.held {
         Err(why) => State::Unfit(why.clone()),
         Ok(held) if held.leaf.not_after <= now => State::Expired,
+        Ok(held) if !held.faults.is_empty() => State::Unfit(held.faults.join("\n")),
         Ok(_) => State::New,
     }
 }

@@ -216,22 +216,6 @@ impl Issuer {
         self.ca.get_or_init(connect).await.as_ref().map(Arc::clone).map_err(Standing::again)
     }
 
-    /// Work whose answer costs something when it is lost: at the word to stop it has a moment left.
-    async fn soon_after_stop<T>(
-        &self,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let late = async {
-            self.ground.stop.cancelled().await;
-            tokio::time::sleep(MOMENT).await;
-        };
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = late => Err(Failure::stopped()),
-        }
-    }
-
     /// Work that may be dropped at the word to stop: nothing of it needs to be taken back.
     async fn unless_stopped<T>(
         &self,
@@ -326,9 +310,6 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// Ten a second: Let's Encrypt allows an address 300. Orders that end at once, refused, are no flood.
 const ORDERS_APART: Duration = Duration::from_millis(100);
-
-/// Many round trips, and little of the five seconds after which impatient supervisors kill.
-const MOMENT: Duration = Duration::from_secs(2);
 
 fn profile<'a>(acme: &'a config::Acme, certificate: &'a Certificate) -> Option<&'a str> {
     certificate.profile.as_deref().or(acme.profile.as_deref())

@@ -247,7 +247,7 @@ pub struct Claim {
     pub source: Source,
     /// Name of the lineage for people.
     pub name: String,
-    /// Names of the certificate, as the client said.
+    /// Names of the certificate, as the client said or its files; none as long as neither has.
     pub names: Vec<String>,
     /// What is to serve it.
     pub targets: Vec<Target>,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use certferry::cli::{Cli, Command, Global, LogFormat};
-use certferry::ground::{Clock, Env, Ground, Progress, Say};
+use certferry::ground::{Clock, Env, Ground, Input, Progress, Say};
 use certferry::told::shown;
 use certferry::{Ended, run};
 use clap::Parser;
@@ -64,9 +64,9 @@ async fn live(cli: Cli, env: Env) -> Ended {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     let clock = Clock::new(jiff::Timestamp::now);
     let say = progress(cli.command.as_ref(), cli.global.quiet);
-    let width = console_width();
+    let (input, width) = (Input::new(|| Box::new(std::io::stdin())), console_width());
     let ask = terminal::ask(stop.clone());
-    let ended = run(cli, Ground { clock, env, stop, say, ask, width }).await;
+    let ended = run(cli, Ground { clock, env, input, stop, say, ask, width }).await;
     watch.abort();
     ended
 }

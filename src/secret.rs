@@ -35,8 +35,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Knows these secrets: as they are, percent-encoded once and twice, as JSON escapes them, in base64 or hex wherever they
-    /// stand in it, and every line of a PEM body.
+    /// Knows these secrets: as they are, percent-encoded once and twice, in base64 or hex wherever they stand in it, and
+    /// every line of a PEM body.
     pub fn knowing(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let mut needles = Vec::new();
         for secret in secrets {
@@ -48,18 +48,18 @@ impl Redactor {
     /// The text without secrets, on one line, of at most 600 characters.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        let text = head(text, MOST_READ);
+        let text = encoded::unescaped(head(text, MOST_READ));
         let lower = Zeroizing::new(text.to_ascii_lowercase());
         let mut hidden = Hidden(vec![false; text.len()]);
         for needle in self.needles.iter() {
             hidden
                 .hide_all(lower.match_indices(needle.as_str()).map(|(at, hit)| at..at + hit.len()));
         }
-        hidden.hide_all(encoded::words(text, &|text| self.knows(text)));
+        hidden.hide_all(encoded::words(&text, &|text| self.knows(text)));
         hidden.hide_all(key_blocks(&lower));
         hidden.hide_all(parameter_values(&lower));
         hidden.hide_all(lower.find(ECHO).map(|at| at + ECHO.len()..text.len()));
-        hidden.render(text)
+        hidden.render(&text)
     }
 
     /// Is one of the secrets in it, in any form?
@@ -270,7 +270,7 @@ fn add_needles(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
     }
 }
 
-/// As it is, percent-encoded once and twice, and as JSON may escape it: with `\\/`, or every sign as `\\u002f`.
+/// As it is, percent-encoded once and twice.
 fn add_forms(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
     if secret.len() < SHORTEST {
         return;
@@ -280,22 +280,6 @@ fn add_forms(needles: &mut Vec<Zeroizing<String>>, secret: &str) {
     for form in [secret, once.as_str(), twice.as_str()] {
         needles.push(Zeroizing::new(form.to_ascii_lowercase()));
     }
-    if secret.contains(['/', '+', '=']) {
-        needles.push(Zeroizing::new(secret.to_ascii_lowercase().replace('/', "\\/")));
-        needles.push(json_escaped(secret));
-    }
-}
-
-/// All but letters and digits by their number, in lower case.
-fn json_escaped(secret: &str) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(6 * secret.len()));
-    for letter in secret.to_ascii_lowercase().chars() {
-        match letter.is_ascii_alphanumeric() {
-            true => out.push(letter),
-            false => out.push_str(&format!("\\u{:04x}", u32::from(letter))),
-        }
-    }
-    out
 }
 
 /// In base64 (RFC 4648, 4 and 5), whatever stands before and behind it: `user:password` in a header, a whole request.

@@ -14,6 +14,9 @@ use clap::Parser;
 const CA: &str = "[acme]\nterms_agreed = true\ncontact = [\"ops@example.com\"]\n";
 const DNS: &str = "[dns.default]\nprovider = \"alidns\"\n";
 
+/// How the sections of a configuration begin.
+const OPENS: [&str; 7] = ["[acme", "[aliyun", "[dns", "[[certificate", "[http", "[store", "[trust"];
+
 /// Codes that are chosen by a match, where no call names them (`aliyun/error.rs`, `commands.rs`).
 const CHOSEN: [&str; 6] =
     ["NotReached", "NoAnswer", "AnswerTooLarge", "HttpSetup", "Wrong", "Failed"];
@@ -131,14 +134,16 @@ fn push(found: &mut [Block], line: &str) {
 }
 
 impl Block {
-    /// Is it a configuration, or a part of one?
-    fn is_config(&self) -> bool {
-        let opens = |line: &str| {
-            ["[acme", "[aliyun", "[dns", "[[certificate", "[http", "[store", "[trust"]
-                .iter()
-                .any(|open| line.starts_with(open))
+    /// The configurations in it, or parts of one. What stands indented may have something else behind a blank line.
+    fn configs(&self) -> Vec<(usize, &str)> {
+        let is_config =
+            |text: &&str| text.lines().any(|line| OPENS.iter().any(|open| line.starts_with(open)));
+        let texts: Vec<&str> = match self.language.as_str() {
+            "toml" => vec![&self.text],
+            "" => self.text.split_inclusive("\n\n").filter(is_config).collect(),
+            _ => Vec::new(),
         };
-        self.language == "toml" || self.language.is_empty() && self.text.lines().any(opens)
+        texts.into_iter().map(|text| (self.line, text)).collect()
     }
 
     /// Its lines without what is said to people.
@@ -170,10 +175,10 @@ fn configurations_are_right() {
     let mut broken = Vec::new();
     let mut count = 0;
     for page in pages() {
-        for block in page.blocks().into_iter().filter(Block::is_config) {
+        for (line, said) in page.blocks().iter().flat_map(Block::configs) {
             count += 1;
-            let place = format!("{}:{}", page.path.display(), block.line);
-            let mut text = block.text.clone();
+            let place = format!("{}:{line}", page.path.display());
+            let mut text = said.to_owned();
             for (head, said) in [("[acme]", CA), ("[dns.default]", DNS)] {
                 if !text.contains(head) {
                     text.push_str(said);
@@ -259,17 +264,23 @@ fn the_manifest_holds_a_configuration() {
 fn commands_are_right() {
     let mut broken = Vec::new();
     let mut count = 0;
-    for page in pages() {
-        let blocks = page.blocks();
-        let texts = blocks.iter().map(|block| block.bare().replace("\\\n", " "));
-        let lines: Vec<String> =
-            texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-        // A usage with brackets, as in a table of commands, is no call.
-        let is_call = |line: &&str| line.starts_with("certferry ") && !line.contains(['[', '(']);
-        let within = page.text.split('`').skip(1).step_by(2).filter(is_call);
-        for words in lines.iter().map(String::as_str).chain(within).filter_map(call) {
+    // Decisions speak of what was, too.
+    for page in pages().iter().filter(|page| page.path != Path::new("DECISIONS.md")) {
+        let blocks: Vec<String> =
+            page.blocks().iter().map(|block| block.bare().replace("\\\n", " ")).collect();
+        let lines = blocks.iter().flat_map(|text| text.lines()).map(|line| (line, true));
+        let within = page.text.split('`').skip(1).step_by(2).map(|words| (words, false));
+        for (text, is_whole) in lines.chain(within) {
+            // A usage with brackets, as in a table of commands, or with dots is no call.
+            let is_usage = text.contains(['[', '(']) || text.contains(" ... ");
+            let Some(words) = call(text).filter(|_| !is_usage) else { continue };
             count += 1;
-            if let Some(why) = Cli::try_parse_from(&words).err().filter(clap::Error::use_stderr) {
+            let error = Cli::try_parse_from(&words).err().filter(clap::Error::use_stderr);
+            // What is spoken of may leave out what it needs.
+            let is_short = |error: &clap::Error| {
+                !is_whole && error.kind() == clap::error::ErrorKind::MissingRequiredArgument
+            };
+            if let Some(why) = error.filter(|error| !is_short(error)) {
                 broken.push(format!("{}: {words:?}: {why}", page.path.display()));
             }
         }
@@ -311,6 +322,19 @@ fn links_lead_somewhere() {
         }
     }
     assert_none("a link leads nowhere", &broken);
+}
+
+/// Below `src/`, or below the project.
+#[test]
+fn what_the_architecture_names_is_there() {
+    let text = page(Path::new("ARCHITECTURE.md")).text;
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|line| line.split(" | ").next());
+    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_there =
+        |path: &str| root().join("src").join(path).exists() || root().join(path).exists();
+    let broken: Vec<String> = named.filter(|path| !is_there(path)).map(str::to_owned).collect();
+    assert_none("ARCHITECTURE.md names what is not there", &broken);
 }
 
 /// The anchor that GitHub gives a heading.
@@ -425,7 +449,9 @@ fn own_codes() -> BTreeSet<String> {
         let called = ["Error::new(", "ErrorEnd::of("];
         let calls =
             called.iter().flat_map(|name| text.split(name).skip(1)).filter_map(second_argument);
-        found.extend(calls.filter_map(|at| word(text, at)));
+        // Others of the name tell what is wrong there.
+        let is_code = |word: &String| !word.contains(' ');
+        found.extend(calls.filter_map(|at| word(text, at)).filter(is_code));
         let fields = text.split("code: \"").skip(1).filter_map(|rest| rest.split('"').next());
         found.extend(fields.map(str::to_owned));
     }

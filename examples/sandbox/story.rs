@@ -66,6 +66,7 @@ impl Teller {
         let words = words.chain([config.display().to_string()]);
         let words = words.chain(args.split_whitespace().map(ToOwned::to_owned));
         let ground = Ground {
+            input: certferry::ground::Input::nothing(),
             clock: Clock::new(Timestamp::now),
             env: Env::from_iter(self.env.clone()),
             stop: CancellationToken::new(),

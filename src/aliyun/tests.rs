@@ -114,6 +114,7 @@ fn ground() -> Ground {
         ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "the-s3cret"),
     ];
     Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| "2026-01-02T03:04:05Z".parse().unwrap()),
         env: Env::from_iter(env),
         stop: CancellationToken::new(),

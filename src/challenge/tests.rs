@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::ground::{Clock, Env};
+use crate::ground::{Clock, Env, MOMENT};
 use crate::journal::Order;
 
 const LINEAGE: &str = "example.test";
@@ -156,6 +156,7 @@ fn world(trouble: Trouble) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| Timestamp::UNIX_EPOCH),
         env: Env::default(),
         stop: CancellationToken::new(),
@@ -202,6 +203,7 @@ enum Body {
     Answers,
     Fails,
     IsStopped,
+    IsStoppedNearItsEnd,
 }
 
 async fn prove(world: &World, body: Body) -> (String, Vec<String>) {
@@ -220,6 +222,12 @@ async fn prove(world: &World, body: Body) -> (String, Vec<String>) {
                 Body::IsStopped => {
                     world.prover.ground.stop.cancel();
                     pending().await
+                }
+                Body::IsStoppedNearItsEnd => {
+                    world.prover.ground.stop.cancel();
+                    sleep(MOMENT / 4).await;
+                    assert!(place.standing.borrow().len() >= 2, "taken away while the CA looks");
+                    Ok("answer")
                 }
             }
         })
@@ -247,6 +255,7 @@ async fn what_was_put_is_taken_away_however_it_ends() {
     check("it answers", Trouble::None, Body::Answers, "answer", 0).await;
     check("it fails", Trouble::None, Body::Fails, "the CA said no", 0).await;
     check("it is stopped", Trouble::None, Body::IsStopped, "stopped", 0).await;
+    check("almost at its end", Trouble::None, Body::IsStoppedNearItsEnd, "answer", 0).await;
     check("a put fails", Trouble::PutFails, Body::Answers, "unready: no such zone", 0).await;
     check("stopped within a put", Trouble::SecondPutHangs, Body::Answers, "stopped", 0).await;
     check("never shows", Trouble::NeverShows, Body::Answers, "unready: ns1 lacks it", 0).await;
@@ -280,7 +289,7 @@ async fn after_all_show_it_settles() {
 // The paused clock waits for the journal's threads.
 #[tokio::test(start_paused = true)]
 async fn taking_away_ends_in_time() {
-    ends_after("stopped", Body::IsStopped, ("stopped", CLEAN_UP_WHEN_STOPPED)).await;
+    ends_after("stopped", Body::IsStopped, ("stopped", MOMENT + CLEAN_UP_WHEN_STOPPED)).await;
     ends_after("not stopped", Body::Answers, ("answer", CLEAN_UP + CLEAN_UP_EACH * 2)).await;
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::contest::contest;
+use super::contest::{PATIENCE, contest};
 use super::discovery::{self, Discovery};
 use crate::aliyun::UserDomain;
-use crate::config::{Config, Source, Target};
-use crate::hook::CERTBOT;
+use crate::config::{CdnDomain, Config, Source, Target};
+use crate::hook::Dialect;
 use crate::journal::Claim;
+use crate::look;
 use crate::plan::{LeftOut, Lineage, Origin, Ownership, not_online, ownership};
 use crate::run::{Run, no_domain_of};
 use crate::store::Store;
@@ -20,6 +21,7 @@ pub(super) async fn lineages(
     names: &[String],
 ) -> anyhow::Result<(Vec<Lineage>, Discovery)> {
     let mut claims = stored(run)?;
+    learn(&mut claims).await;
     settle(run, &mut claims).await;
     warn_of_idle(run, &claims);
     for lost in contest(run, &mut claims, |_| true).await {
@@ -86,7 +88,7 @@ pub(super) fn source_of(config: &Config, client: &str, told: &Source) -> Source 
     let wanted = resolved(&told.path);
     let sources = config.certificates.iter().filter_map(|certificate| certificate.source.as_ref());
     let same = |source: &&Source| source.path == told.path || resolved(&source.path) == wanted;
-    let path = if client == CERTBOT { wanted.clone() } else { told.path.clone() };
+    let path = if client == Dialect::Certbot.client() { wanted.clone() } else { told.path.clone() };
     { sources }.find(same).cloned().unwrap_or_else(|| Source { path, key: told.key.clone() })
 }
 
@@ -146,6 +148,30 @@ pub(super) async fn settle(run: &Run, claims: &mut [Claim]) -> Vec<LeftOut> {
         });
     }
     left_out
+}
+
+/// Names as CDN domains of this account, and those that cannot be any.
+pub(super) fn guesses(names: &[&String], aliyun: &str) -> (Vec<Target>, Vec<String>) {
+    let (mut targets, mut none) = (Vec::new(), Vec::new());
+    for name in names {
+        match CdnDomain::read(name) {
+            Ok(domain) => targets.push(Target { aliyun: aliyun.to_owned(), domain }),
+            Err(_) => none.push((*name).clone()),
+        }
+    }
+    (targets, none)
+}
+
+/// Where the client did not tell the names, and its files could not be read when the hook was called: now they may be.
+async fn learn(claims: &mut [Claim]) {
+    let is_unlearned = |claim: &&mut Claim| claim.guessed && claim.names.is_empty();
+    for claim in claims.iter_mut().filter(is_unlearned) {
+        let read = tokio::time::timeout(PATIENCE, look::cert_of(&claim.source)).await;
+        let Ok(Some(cert)) = read else { continue };
+        claim.names.clone_from(&cert.leaf().names);
+        let account = claim.targets.first().map_or("default", |target| &target.aliyun).to_owned();
+        claim.targets = guesses(&claim.names.iter().collect::<Vec<_>>(), &account).0;
+    }
 }
 
 /// Why a guess is no target.

@@ -18,7 +18,7 @@ use crate::plan::claim_memory;
 use crate::run::Run;
 
 /// Files that do not fit at the first look are as good as none here: nobody waits for them twice.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A target that a claim does not get, and why.
 pub(super) struct Lost {

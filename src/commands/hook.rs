@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use futures_util::future::join_all;
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use super::claims::source_of;
 use super::contest::{Lost, contest};
 use super::discovery::{self, Discovery};
 use super::no_target::no_target;
-use super::{Ended, Form, Refusal, account_of, claims, configured_or_not, open, told_error};
+use super::{Ended, Form, Refusal, claims, configured_or_not, open};
 use crate::cli::{Global, Hook as Flags};
-use crate::config::{CdnDomain, Certificate, Config, Source, Target};
+use crate::config::{CdnDomain, Config, Target};
 use crate::ground::Ground;
-use crate::hook::{self, Event};
 use crate::journal::Claim;
-use crate::look;
 use crate::plan::{
     Asked, CertOutcome, Conflict, LeftOut, Lineage, Origin, Owned, Ownership, TargetOutcome,
     ownership,
@@ -26,49 +24,53 @@ use crate::run::{Run, no_domain_of};
 use crate::store::Store;
 use crate::{told, walk};
 
+mod call;
+mod wish;
+
+use call::Called;
+use wish::{Said, Wish, wish};
+
 /// A timer that has not run for two days does not run: it is set to every hour.
 const TIMER_RUNS: SignedDuration = SignedDuration::from_hours(48);
 
 /// What is left of the deadline for telling how far we came.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What the hook was asked to do.
-struct Wish {
-    /// Told by the client; its source as the config spells it, if the config has it.
-    event: Event,
-    /// What is left in the store; none where the config says all of it.
-    claim: Option<Claim>,
-    /// The account of guessed targets.
-    aliyun: String,
-    /// When the hook counts as called.
-    at: Timestamp,
-    /// Names of the certificate that cannot be CDN domains.
-    no_domains: Vec<String>,
+/// A call with what it is about: a certificate, or several of acmetool's.
+struct Round<'a> {
+    run: &'a Run,
+    wishes: Vec<Wish>,
     /// The claims of earlier calls.
     stored: Vec<Claim>,
+    /// Why claims cannot be left.
+    unwritable: Option<anyhow::Error>,
 }
 
 pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Result<Ended, Refusal> {
-    let started = ground.clock.now();
-    let deadline = Instant::now() + Duration::from_secs(flags.deadline);
-    let event = hook::certbot(|name| ground.env.var(name))
-        .map_err(|error| Refusal::Wrong(told_error(&error.into())))?;
+    let (started, began) = (ground.clock.now(), Instant::now());
+    let events = match call::called(flags, &ground).await? {
+        Called::For(events) => events,
+        Called::ForNothing(code) => return Ok(Ended { code, ..Ended::default() }),
+    };
+    let deadline =
+        began + Duration::from_secs(flags.deadline.unwrap_or_else(|| call::patience(&events)));
     let config = configured_or_not(global, &ground)?;
     let (store, unwritable) = store_of(&config);
     let mut run = open(config, store, ground)?;
     run.deadline = Some(deadline - LAST_WORDS);
-    let mut wish = wish(&run, flags, event, started)?;
-    let mut forgotten = remember(&run, &wish, unwritable.as_ref());
-    let kept = async {
-        if wish.learn_names().await {
-            forgotten = remember(&run, &wish, unwritable.as_ref());
-        }
-        keep_in_step(&run, &wish).await
-    };
-    let ends = match tokio::time::timeout_at(deadline, kept).await {
-        Ok(ends) => ends,
-        Err(_over) => not_in_time(&run, &wish),
-    };
+    let stored = claims::stored(&run).unwrap_or_else(|error| {
+        run.warn(told::text(&error));
+        Vec::new()
+    });
+    let shares = call::shared(&flags.domains, events);
+    let wishes = shares.into_iter().map(|(event, domains)| {
+        let (discover, aliyun) = (flags.discover, flags.aliyun.as_deref());
+        wish(&run, &Said { domains: &domains, discover, aliyun }, event, &stored, started)
+    });
+    let wishes = wishes.collect::<Result<_, _>>()?;
+    let mut round = Round { run: &run, wishes, stored, unwritable };
+    let forgotten = round.remember_all(deadline).await;
+    let ends = round.keep_all(deadline).await;
     if let Some(why) = &forgotten {
         run.warn(format!("not remembered, so `certferry renew` will not keep it in step: {why}"));
     }
@@ -86,108 +88,127 @@ fn store_of(config: &Config) -> (Option<Store>, Option<anyhow::Error>) {
     }
 }
 
-/// What this call means: by the flags, then the config, then an earlier call that named targets, then the
-/// certificate's names.
-fn wish(run: &Run, flags: &Flags, mut event: Event, now: Timestamp) -> Result<Wish, Refusal> {
-    let aliyun = account_of(&run.config, flags.aliyun.as_deref())?;
-    event.source = source_of(&run.config, event.client, &event.source);
-    let configured = configured_lineage(&run.config, &event);
-    if let Some(source) = configured.and_then(|certificate| certificate.source.clone()) {
-        event.source = source;
-    }
-    let stored = claims::stored(run).unwrap_or_else(|error| {
-        run.warn(told::text(&error));
-        Vec::new()
-    });
-    // An entry of the config that says nothing of CDN domains leaves it to the flag.
-    let says = |one: &Certificate| !flags.discover || !one.deploy.is_empty();
-    let is_known = configured.is_some_and(says) && flags.domains.is_empty();
-    let at = called_at(&stored, now);
-    let mut wish = Wish { event, claim: None, aliyun, at, no_domains: Vec::new(), stored };
-    if is_known {
-        return Ok(wish);
-    }
-    let earlier = wish.stored.iter().find(|old| wish.is_of(old)).cloned();
-    let is_asked = flags.discover || !flags.domains.is_empty();
-    let (targets, discovers) = match earlier.as_ref().filter(|old| !old.guessed) {
-        Some(named) if !is_asked => (named.targets.clone(), named.discovers.clone()),
-        _ if is_asked => {
-            let discovers = flags.discover.then(|| wish.aliyun.clone());
-            (targets(&flags.domains, &wish.aliyun)?, discovers)
+impl Round<'_> {
+    /// Leaves the claims, then those of which the files tell more. Answers why one could not be left.
+    async fn remember_all(&mut self, deadline: Instant) -> Option<String> {
+        let mut forgotten: Vec<_> = self.wishes.iter().map(|wish| self.remember(wish)).collect();
+        let learn = join_all(self.wishes.iter_mut().map(|wish| wish.learn_names()));
+        let learned = tokio::time::timeout_at(deadline, learn).await.unwrap_or_default();
+        for (place, _) in learned.iter().enumerate().filter(|(_, has_learned)| **has_learned) {
+            forgotten[place] = self.remember(&self.wishes[place]);
         }
-        _ => {
-            wish.guess(earlier);
-            return Ok(wish);
+        forgotten.into_iter().flatten().next()
+    }
+
+    /// Leaves the claim in the store, under no lock; answers why it could not.
+    fn remember(&self, wish: &Wish) -> Option<String> {
+        let claim = wish.claim.as_ref()?;
+        if let Some(error) = &self.unwritable {
+            return Some(told::text(error));
         }
-    };
-    let new = wish.new_claim();
-    wish.claim = Some(Claim { targets, discovers, guessed: false, ..new });
-    Ok(wish)
+        let store = self.run.store.as_ref()?;
+        claims::put(self.run, store, claim).err().map(|error| told::text(&error))
+    }
+
+    /// Keeps all in step, side by side. What is not done by the deadline is told.
+    async fn keep_all(&self, deadline: Instant) -> Ends {
+        let kept = self.wishes.iter().map(async |wish| {
+            let kept = tokio::time::timeout_at(deadline, self.keep_in_step(wish)).await;
+            kept.unwrap_or_else(|_over| self.not_in_time(wish))
+        });
+        Ends::together(join_all(kept).await)
+    }
+
+    /// All claims, with this call's in place of its earlier ones.
+    fn all_claims(&self) -> Vec<Claim> {
+        let mut all = self.stored.clone();
+        for (wish, claim) in
+            self.wishes.iter().filter_map(|wish| Some((wish, wish.claim.as_ref()?)))
+        {
+            all.retain(|old| !wish.is_of(old));
+            all.push(claim.clone());
+        }
+        all
+    }
+
+    async fn keep_in_step(&self, wish: &Wish) -> Ends {
+        let (run, path) = (self.run, &wish.event.source.path);
+        let (mut own, mut all): (Vec<Claim>, Vec<Claim>) =
+            self.all_claims().into_iter().partition(|claim| claim.source.path == *path);
+        let left_out = claims::settle(run, &mut own).await;
+        let wanted: BTreeSet<Target> = own.iter().flat_map(|claim| claim.targets.clone()).collect();
+        all.extend(own);
+        let mut lost = contest(run, &mut all, |target| wanted.contains(target)).await;
+        lost.retain(|one| one.claim.source.path == *path);
+        let mut owners = ownership(&run.config, &all);
+        let discovery = discover(run, wish, &mut owners).await;
+        let Some(lineage) = owners.lineages.iter().find(|lineage| wish.is_for(lineage)) else {
+            return self.not_in_time(wish);
+        };
+        discovery.warn_of(run, &lineage.name);
+        self.tell_takeovers(lineage, wish);
+        let refused: Vec<_> =
+            owners.conflicts.iter().filter(|one| one.lineage == lineage.name).collect();
+        let mut ends = walk(run, std::slice::from_ref(lineage), &Asked::default()).await;
+        discovery.tell(&mut ends);
+        ends.targets.extend(refused.iter().copied().map(owned_by_config));
+        ends.targets.extend(lost.into_iter().map(given_up));
+        let is_served = ends.targets.iter().any(|end| !is_none(end, lineage, &wish.aliyun));
+        ends.targets.extend(left_out.into_iter().map(|one| skipped(lineage, one)));
+        for name in &wish.no_domains {
+            run.ground.say.line(format!("{name}: skipped; it cannot be a CDN domain"));
+        }
+        if !is_served && discovery.unlisted(&lineage.name).is_none() {
+            let account = lineage.discovers.first().map_or(&wish.aliyun, |wish| &wish.aliyun);
+            ends.certificates = vec![no_target(run, account, lineage).await];
+        }
+        ends
+    }
+
+    /// The deadline came before there was anything to tell.
+    fn not_in_time(&self, wish: &Wish) -> Ends {
+        let why = "not done in time; left to `certferry renew`";
+        let owners = ownership(&self.run.config, &self.all_claims());
+        let found = owners.lineages.into_iter().find(|lineage| wish.is_for(lineage));
+        let lineage = found.unwrap_or_else(|| {
+            let (name, names) = (wish.event.name.clone(), wish.event.names.told().to_vec());
+            Lineage::bare(name, names, Origin::Source(wish.event.source.clone()))
+        });
+        let waiting = |owned| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
+        let targets = lineage.targets.iter().map(waiting).collect();
+        let certificates = vec![CertificateEnd::new(&lineage, None, CertOutcome::Waiting, why)];
+        Ends { certificates, targets, warnings: Vec::new() }
+    }
+
+    /// A target that another claim held until now: people shall know.
+    fn tell_takeovers(&self, lineage: &Lineage, wish: &Wish) {
+        let source = &wish.event.source;
+        for owned in &lineage.targets {
+            let mut holders =
+                self.stored.iter().rev().filter(|old| old.targets.contains(&owned.target));
+            let Some(old) = holders.next().filter(|old| old.source.path != source.path) else {
+                continue;
+            };
+            let domain = &owned.target.domain.written;
+            self.run.ground.say.line(format!("{domain}: from {} over to {source}", old.source));
+        }
+    }
 }
 
-impl Wish {
-    fn is_of(&self, claim: &Claim) -> bool {
-        (claim.client.as_str(), &claim.source.path) == (self.event.client, &self.event.source.path)
-    }
-
-    /// The certificate's names stand for its targets; without names, what an earlier call told.
-    fn guess(&mut self, earlier: Option<Claim>) {
-        if let (true, Some(earlier)) = (self.event.names.is_empty(), earlier) {
-            self.claim = Some(Claim { at: self.at, ..earlier });
-            return;
-        }
-        let mut targets = Vec::new();
-        for name in &self.event.names {
-            match CdnDomain::read(name) {
-                Ok(domain) => targets.push(Target { aliyun: self.aliyun.clone(), domain }),
-                Err(_) => self.no_domains.push(name.clone()),
-            }
-        }
-        self.claim = Some(Claim { targets, guessed: true, ..self.new_claim() });
-    }
-
-    /// Called by hand, nobody tells the names: then the files do. Is the claim another one now?
-    async fn learn_names(&mut self) -> bool {
-        let is_empty = |claim: &Claim| claim.guessed && claim.targets.is_empty();
-        if !self.event.names.is_empty() || !self.claim.as_ref().is_some_and(is_empty) {
-            return false;
-        }
-        let Some(cert) = look::cert_of(&self.event.source).await else { return false };
-        self.event.names.clone_from(&cert.leaf().names);
-        self.guess(None);
-        true
-    }
-
-    fn new_claim(&self) -> Claim {
-        Claim {
-            client: self.event.client.to_owned(),
-            source: self.event.source.clone(),
-            name: self.event.name.clone(),
-            names: self.event.names.clone(),
-            targets: Vec::new(),
-            guessed: true,
-            discovers: None,
-            at: self.at,
-        }
-    }
+/// Finds what the lineage discovers. Where it discovers nothing, nobody is asked.
+async fn discover(run: &Run, wish: &Wish, owners: &mut Ownership) -> Discovery {
+    let discovery = discovery::complete(run, owners, |one| wish.is_for(one)).await;
+    discovery.remember(run).await;
+    discovery
 }
 
-/// Later than all calls before it, also those that a clock noted which ran ahead: the latest call is the last one.
-fn called_at(stored: &[Claim], now: Timestamp) -> Timestamp {
-    let latest = stored.iter().map(|claim| claim.at).max();
-    let after = latest.and_then(|at| at.checked_add(SignedDuration::from_nanos(1)).ok());
-    after.map_or(now, |after| after.max(now))
+/// A target that is none: no CDN domain of the account, or not online.
+fn is_none(end: &TargetEnd, lineage: &Lineage, account: &str) -> bool {
+    let is_left_out = lineage.left_out.iter().any(|one| one.why == end.reason);
+    end.outcome == TargetOutcome::Skipped && (is_left_out || end.reason == no_domain_of(account))
 }
 
-/// The certificate of the config that is this lineage: by its path, else a `source` of the same name.
-fn configured_lineage<'a>(config: &'a Config, event: &Event) -> Option<&'a Certificate> {
-    let sources = || config.certificates.iter().filter(|certificate| certificate.source.is_some());
-    let is_its = |source: &Source| source.path == event.source.path;
-    sources()
-        .find(|certificate| certificate.source.as_ref().is_some_and(is_its))
-        .or_else(|| sources().find(|certificate| certificate.name == event.name))
-}
-
+/// CDN domains, as somebody has written them.
 pub(super) fn targets(wanted: &[String], aliyun: &str) -> Result<Vec<Target>, Refusal> {
     let read = |written: &String| {
         let domain = CdnDomain::read(written).map_err(|why| bad_domain(written, &why))?;
@@ -201,110 +222,6 @@ pub(super) fn bad_domain(written: &str, why: &str) -> Refusal {
     let what = format!("the CDN domain `{written}` {why}");
     let help = "write it as cdn.example.com, a wildcard CDN domain as *.example.com";
     Refusal::Wrong(told::lines("error", &what, help))
-}
-
-/// Leaves the claim in the store, under no lock; answers why it could not.
-fn remember(run: &Run, wish: &Wish, unwritable: Option<&anyhow::Error>) -> Option<String> {
-    let claim = wish.claim.as_ref()?;
-    if let Some(error) = unwritable {
-        return Some(told::text(error));
-    }
-    let store = run.store.as_ref()?;
-    claims::put(run, store, claim).err().map(|error| told::text(&error))
-}
-
-/// All claims, with this call's in place of its earlier one.
-fn all_claims(wish: &Wish) -> Vec<Claim> {
-    let mut all = wish.stored.clone();
-    if let Some(claim) = &wish.claim {
-        all.retain(|old| !wish.is_of(old));
-        all.push(claim.clone());
-    }
-    all
-}
-
-async fn keep_in_step(run: &Run, wish: &Wish) -> Ends {
-    let (mut own, mut all): (Vec<Claim>, Vec<Claim>) =
-        all_claims(wish).into_iter().partition(|claim| claim.source.path == wish.event.source.path);
-    let left_out = claims::settle(run, &mut own).await;
-    let wanted: BTreeSet<Target> = own.iter().flat_map(|claim| claim.targets.clone()).collect();
-    all.extend(own);
-    let mut lost = contest(run, &mut all, |target| wanted.contains(target)).await;
-    lost.retain(|one| one.claim.source.path == wish.event.source.path);
-    let mut owners = ownership(&run.config, &all);
-    let discovery = discover(run, wish, &mut owners).await;
-    let Some(lineage) = owners.lineages.iter().find(|lineage| is_this(lineage, &wish.event)) else {
-        return not_in_time(run, wish);
-    };
-    discovery.warn_of(run, &lineage.name);
-    tell_takeovers(run, lineage, wish);
-    let refused: Vec<_> =
-        owners.conflicts.iter().filter(|one| one.lineage == lineage.name).collect();
-    let mut ends = walk(run, std::slice::from_ref(lineage), &Asked::default()).await;
-    discovery.tell(&mut ends);
-    ends.targets.extend(refused.iter().copied().map(owned_by_config));
-    ends.targets.extend(lost.into_iter().map(given_up));
-    let is_served = ends.targets.iter().any(|end| !is_none(end, lineage, &wish.aliyun));
-    ends.targets.extend(left_out.into_iter().map(|one| skipped(lineage, one)));
-    for name in &wish.no_domains {
-        run.ground.say.line(format!("{name}: skipped; it cannot be a CDN domain"));
-    }
-    if !is_served && discovery.unlisted(&lineage.name).is_none() {
-        let account = lineage.discovers.first().map_or(&wish.aliyun, |wish| &wish.aliyun);
-        ends.certificates = vec![no_target(run, account, lineage).await];
-    }
-    ends
-}
-
-/// Finds what the lineage discovers. Where it discovers nothing, nobody is asked.
-async fn discover(run: &Run, wish: &Wish, owners: &mut Ownership) -> Discovery {
-    let discovery = discovery::complete(run, owners, |one| is_this(one, &wish.event)).await;
-    discovery.remember(run).await;
-    discovery
-}
-
-/// A target that is none: no CDN domain of the account, or not online.
-fn is_none(end: &TargetEnd, lineage: &Lineage, account: &str) -> bool {
-    let is_left_out = lineage.left_out.iter().any(|one| one.why == end.reason);
-    end.outcome == TargetOutcome::Skipped && (is_left_out || end.reason == no_domain_of(account))
-}
-
-/// The deadline came before there was anything to tell.
-fn not_in_time(run: &Run, wish: &Wish) -> Ends {
-    let why = "not done in time; left to `certferry renew`";
-    let owners = ownership(&run.config, &all_claims(wish));
-    let found = owners.lineages.into_iter().find(|lineage| is_this(lineage, &wish.event));
-    let lineage = found.unwrap_or_else(|| {
-        let origin = Origin::Source(wish.event.source.clone());
-        Lineage::bare(wish.event.name.clone(), wish.event.names.clone(), origin)
-    });
-    let waiting = |owned| TargetEnd::new(&lineage.name, owned, TargetOutcome::Waiting, why);
-    let targets = lineage.targets.iter().map(waiting).collect();
-    let certificates = vec![CertificateEnd::new(&lineage, None, CertOutcome::Waiting, why)];
-    Ends { certificates, targets, warnings: Vec::new() }
-}
-
-fn is_this(lineage: &Lineage, event: &Event) -> bool {
-    match &lineage.origin {
-        Origin::Source(source) | Origin::Claimed { source, .. } => source.path == event.source.path,
-        Origin::Issued(_) | Origin::Given => false,
-    }
-}
-
-/// A target that another claim held until now: people shall know.
-fn tell_takeovers(run: &Run, lineage: &Lineage, wish: &Wish) {
-    for owned in &lineage.targets {
-        let mut holders =
-            wish.stored.iter().rev().filter(|old| old.targets.contains(&owned.target));
-        let Some(old) = holders.next().filter(|old| old.source.path != wish.event.source.path)
-        else {
-            continue;
-        };
-        run.ground.say.line(format!(
-            "{}: from {} over to {}",
-            owned.target.domain.written, old.source, wish.event.source
-        ));
-    }
 }
 
 /// A target that stays with another claim, whose certificate can go there.
@@ -378,7 +295,11 @@ fn is_for_the_next_run(end: &TargetEnd) -> bool {
 }
 
 fn timer_runs(run: &Run) -> bool {
-    let last = run.store.as_ref().and_then(|store| store.last_renew().ok().flatten());
+    let noted = run.store.as_ref().map_or(Ok(None), Store::last_renew);
+    let last = noted.unwrap_or_else(|damaged| {
+        run.warn(told::text(&damaged));
+        None
+    });
     let age = last.map(|last| run.ground.clock.now().duration_since(last));
     age.is_some_and(|age| !age.is_negative() && age < TIMER_RUNS)
 }

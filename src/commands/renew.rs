@@ -10,7 +10,7 @@ use crate::plan::{Asked, Force, Lineage};
 use crate::report::Report;
 use crate::run::Run;
 use crate::store::Store;
-use crate::walk;
+use crate::{told, walk};
 
 /// The timer of the package.
 const HOURLY: SignedDuration = SignedDuration::from_hours(1);
@@ -40,7 +40,11 @@ pub(super) async fn run(flags: &Renew, global: &Global, ground: Ground) -> Resul
 /// How long until the next run, by the last two: an hour at least, as the timer has it, whoever runs it by hand in
 /// between; a day at most, as slow crontabs have it, however long the machine was off.
 pub(super) fn tick(run: &Run) -> Option<SignedDuration> {
-    let interval = run.store.as_ref().and_then(|store| store.renew_interval().ok().flatten())?;
+    let noted = run.store.as_ref()?.renew_interval();
+    let interval = noted.unwrap_or_else(|damaged| {
+        run.warn(told::text(&damaged));
+        None
+    })?;
     Some(interval.clamp(HOURLY, DAILY))
 }
 

@@ -43,7 +43,9 @@ impl fmt::Display for Error {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        write!(f, " {}\n  help: {}", self.what, self.help)
+        // A name of several lines could write a `help:` line of its own.
+        let what = self.what.replace('\n', "\\n");
+        write!(f, " {what}\n  help: {}", self.help)
     }
 }
 

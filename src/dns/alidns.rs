@@ -224,6 +224,7 @@ mod tests {
         let keys = ["ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"]
             .map(|name| (name, "x"));
         let ground = Ground {
+            input: crate::ground::Input::nothing(),
             clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
             env: Env::from_iter(keys),
             stop,

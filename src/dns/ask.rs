@@ -160,9 +160,9 @@ impl Asker {
     /// The primary server of a zone, as its SOA names it (RFC 1035, 3.3.13); none if it names nobody.
     pub(super) async fn primary(&self, zone: &Name) -> anyhow::Result<Option<Name>> {
         let Some(answer) = self.resolve(zone, RecordType::SOA).await? else { return Ok(None) };
-        let named = answer.answers.iter().find_map(|record| match &record.data {
-            RData::SOA(soa) => Some(soa.mname.clone()),
-            _ => None,
+        let named = answer.answers.iter().find_map(|record| {
+            let RData::SOA(soa) = &record.data else { return None };
+            Some(soa.mname.clone())
         });
         Ok(named.filter(|name| !name.is_root()))
     }

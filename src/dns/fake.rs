@@ -269,9 +269,10 @@ impl Fake {
 
     fn answer(&self, question: &Message) -> Message {
         let query = question.queries.first().unwrap();
-        match question.metadata.op_code {
-            OpCode::Update => *self.updates.lock().unwrap() += 1,
-            _ => self.asked.lock().unwrap().push((query.name().to_ascii(), query.query_type())),
+        if question.metadata.op_code == OpCode::Update {
+            *self.updates.lock().unwrap() += 1;
+        } else {
+            self.asked.lock().unwrap().push((query.name().to_ascii(), query.query_type()));
         }
         self.zone.lock().unwrap().answer(question)
     }

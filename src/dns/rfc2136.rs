@@ -193,11 +193,12 @@ impl Rfc2136 {
         let now = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
         let verifier =
             message.finalize(&self.key.signer, now).context("the update cannot be signed")?;
-        let bytes = match wire::by_tcp(server, &wire::encode(&message)?).await {
-            Ok(bytes) => bytes,
+        let heard = wire::by_tcp(server, &wire::encode(&message)?).await;
+        let (answer, bytes) = match heard.and_then(|bytes| Ok((wire::decode(&bytes)?, bytes))) {
+            Ok(heard) => heard,
             Err(silence) => return Ok(Err(silence)),
         };
-        let refusal = refusal(&wire::decode(&bytes)?);
+        let refusal = refusal(&answer);
         if let (Some(mut verifier), None) = (verifier, refusal) {
             verifier.verify(&bytes).map_err(|error| {
                 anyhow!(

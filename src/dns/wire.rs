@@ -67,13 +67,13 @@ pub(crate) async fn ask(
     let _turn = ASKING.acquire().await;
     let silence = match once_by_udp(server, &question, &bytes).await {
         Ok(answer) if !answer.metadata.truncation => return Ok(answer),
-        Ok(_cut_short) => return decode(&by_tcp(server, &bytes).await?),
+        Ok(_cut_short) => return answer_to(&question, &by_tcp(server, &bytes).await?),
         Err(silence) => silence,
     };
     // A lost datagram is common; and some networks, and some servers, let only TCP through.
     let again = once_by_udp(server, &question, &bytes).boxed();
     let exchange = async { tcp_exchange(TcpStream::connect(server).await?, &bytes).await };
-    let by_tcp = async { decode(&within(UDP_TIMEOUT, exchange).await?) };
+    let by_tcp = async { answer_to(&question, &within(UDP_TIMEOUT, exchange).await?) };
     let either = select_ok([again, by_tcp.boxed()]).await;
     either.map(|(answer, _other)| answer).map_err(|_both| silence)
 }
@@ -141,10 +141,23 @@ async fn udp_exchange(
     loop {
         let length = socket.recv(&mut buffer).await?;
         let answer = decode(buffer.get(..length).unwrap_or_default())?;
-        if answer.metadata.id == question.metadata.id && same_question(&answer, question) {
+        if is_answer_to(&answer, question) {
             return Ok(answer);
         }
     }
+}
+
+/// By TCP there is one answer to wait for, and it must be this one's.
+fn answer_to(question: &Message, bytes: &[u8]) -> Result<Message, Silence> {
+    let answer = decode(bytes)?;
+    if is_answer_to(&answer, question) {
+        return Ok(answer);
+    }
+    Err(Silence::Garbled("it is of another question".to_owned()))
+}
+
+fn is_answer_to(answer: &Message, question: &Message) -> bool {
+    answer.metadata.id == question.metadata.id && same_question(answer, question)
 }
 
 /// Error answers may leave the question out.

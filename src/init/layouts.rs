@@ -178,7 +178,7 @@ mod tests {
                     both.try_fold(Caught::default(), |caught, (part, name)| caught.by(part, name))?;
                 let source = layout.source(Path::new(""), Path::new(chain), &caught);
                 let key = source.key.unwrap_or(source.path).display().to_string();
-                layout.has(&caught).then(|| (caught.name, key))
+                layout.has(&caught).then_some((caught.name, key))
             })
             .collect();
         let expect: Vec<_> =
@@ -213,7 +213,7 @@ mod tests {
             assert_eq!(homes, expect, "{client}");
         };
         check("certbot", &[], &["/etc/letsencrypt"]);
-        check("acme.sh", &[("HOME", "/root")], &["/root/.acme.sh"]);
+        check("acme.sh", &[("HOME", "/home/ops")], &["/home/ops/.acme.sh"]);
         check("acme.sh", &[("LE_WORKING_DIR", "/opt/acme.sh")], &["/opt/acme.sh"]);
     }
 }

@@ -27,7 +27,7 @@ fn found(client: &'static str, path: &str, names: &str, ends: &str) -> Found {
         client,
         name: path.file_name().unwrap().to_str().unwrap().to_owned(),
         source: Source::folder(path),
-        held: Ok(Held { leaf, key: KeyKind::EcdsaP256 }),
+        held: Ok(Held { leaf, key: KeyKind::EcdsaP256, faults: Vec::new() }),
         is_renewed: true,
     }
 }
@@ -51,7 +51,7 @@ fn config(text: &str) -> Config {
 
 /// What was found beside a configuration: a word of state and the CDN domains, for each.
 fn check(row: &str, all: Vec<Found>, said: &str, cdn: Option<&Cdn>, expect: &[&str]) {
-    let adoptions = adopt(all, &config(said), cdn, at(NOW));
+    let adoptions = adopt(all, &config(said), ACCOUNT, cdn, at(NOW));
     let told = adoptions.iter().map(|one| {
         let domains = one.targets.iter().flatten().map(|target| target.domain.written.as_str());
         let state = format!("{:?}", one.state);
@@ -64,7 +64,7 @@ fn check(row: &str, all: Vec<Found>, said: &str, cdn: Option<&Cdn>, expect: &[&s
     let adopted = lacking.map(|one| entry(one, false)).collect();
     let text = text(said, &Answers { adopted, ..Answers::default() });
     let found = adoptions.iter().map(|one| one.found.clone()).collect();
-    let again = adopt(found, &config(&text), cdn, at(NOW));
+    let again = adopt(found, &config(&text), ACCOUNT, cdn, at(NOW));
     assert!(again.iter().all(|one| one.state != State::New), "{row}: {text}");
 }
 
@@ -80,6 +80,11 @@ fn what_becomes_of_what_was_found() {
     check("nothing is", vec![one()], "", Some(&cdn("b.test", &[])), &["Nowhere a.test"]);
     let over = certbot("a.test", "a.test", "2026-05-02T00:00:00Z");
     check("it is over", vec![over], "", Some(&both), &["Expired a.test"]);
+    let mut staging = one();
+    if let Ok(held) = &mut staging.held {
+        held.faults.push("no root\nhelp: do".to_owned());
+    }
+    check("it may go nowhere", vec![staging], "", None, &["Unfit(\"no root\\nhelp: do\") a.test"]);
     let unfit = Found { held: Err("no\nhelp: do".to_owned()), ..one() };
     check("it cannot be used", vec![unfit], "", None, &["Unfit(\"no\\nhelp: do\") a.test"]);
     let said = "[[certificate]]\nname = \"mine\"\nsource = \"/etc/letsencrypt/live/a.test/\"\n";
@@ -120,7 +125,7 @@ fn a_cdn_domain_goes_to_the_one_that_covers_it_best() {
 #[test]
 fn an_entry_says_what_it_does_and_what_it_leaves() {
     let entry_of = |found, cdn: Option<&Cdn>, discover| {
-        let adoptions = adopt(vec![found], &config(""), cdn, at(NOW));
+        let adoptions = adopt(vec![found], &config(""), ACCOUNT, cdn, at(NOW));
         entry(&adoptions[0], discover)
     };
     let one = || certbot("a.test", "a.test *.a.test", SUMMER);
@@ -137,6 +142,9 @@ fn an_entry_says_what_it_does_and_what_it_leaves() {
          # [[certificate.deploy]]\n# domains = [\"www.a.test\"]\n"
     );
     assert_eq!(entry_of(one(), Some(&all), false), named);
+    let of_shop = adopt(vec![one()], &config(""), "shop", Some(&all), at(NOW));
+    let text = entry(&of_shop[0], false);
+    assert_eq!(text.matches("aliyun = \"shop\"").count(), 2, "{text}");
     let hostile = found("certbot", "/x/a\"\nb", "a.test\u{2028}[acme]", SUMMER);
     let text = entry_of(Found { is_renewed: false, ..hostile }, None, false);
     let read = config(&text);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::answers::quoted;
-use super::{Adopted, Adoption, State};
+use super::{ACCOUNT, Adopted, Adoption, State};
 use crate::cert::KeyKind;
 use crate::report::{self, SCHEMA, minute};
 use crate::told;
@@ -121,6 +121,14 @@ impl Adoption {
         matches!(self.state, State::Unfit(_))
     }
 
+    /// The lines of a deploy entry, each behind `before`.
+    fn deploy(&self, before: &str, what: &str) -> Vec<String> {
+        let account = format!("aliyun = {}", quoted(&self.account));
+        let account = (self.account != ACCOUNT).then_some(account);
+        let lines = ["[[certificate.deploy]]".to_owned(), what.to_owned()].into_iter();
+        lines.chain(account).map(|line| format!("{before}{line}")).collect()
+    }
+
     /// Is there something that people should look at before they rely on it?
     fn remark(&self) -> Option<String> {
         (!self.found.is_renewed && self.state == State::New).then(|| {
@@ -183,7 +191,7 @@ pub fn entry(one: &Adoption, discover: bool) -> String {
     let key = source.key.as_ref();
     lines.extend(key.map(|key| format!("source_key = {}", quoted(&key.to_string_lossy()))));
     match one.targets.as_ref().filter(|_| !discover) {
-        None => lines.extend(["[[certificate.deploy]]".to_owned(), "discover = true".to_owned()]),
+        None => lines.extend(one.deploy("", "discover = true")),
         Some(targets) => lines.extend(deploys(one, targets)),
     }
     lines.join("\n") + "\n"
@@ -194,8 +202,7 @@ fn deploys(one: &Adoption, targets: &[Adopted]) -> Vec<String> {
     let mine: Vec<String> = mine.map(|target| quoted(&target.domain.written)).collect();
     let mut lines = Vec::new();
     if !mine.is_empty() {
-        lines.push("[[certificate.deploy]]".to_owned());
-        lines.push(format!("domains = [{}]", mine.join(", ")));
+        lines.extend(one.deploy("", &format!("domains = [{}]", mine.join(", "))));
     }
     for (target, (issuer, until)) in outlived(one) {
         let issuer = on_one_line(issuer);
@@ -203,8 +210,7 @@ fn deploys(one: &Adoption, targets: &[Adopted]) -> Vec<String> {
             "# It serves a certificate of {issuer} until {}, longer than this one lives. To have it replaced:",
             minute(*until)
         ));
-        lines.push("# [[certificate.deploy]]".to_owned());
-        lines.push(format!("# domains = [{}]", quoted(&target.domain.written)));
+        lines.extend(one.deploy("# ", &format!("domains = [{}]", quoted(&target.domain.written))));
     }
     lines
 }

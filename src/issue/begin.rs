@@ -103,7 +103,10 @@ impl Job<'_> {
     /// is journaled without it: a large RSA key takes seconds, and a kill in them would cost the order.
     pub(super) async fn begin(&self, session: Session) -> Result<UnderWay, Failure> {
         let key = pin!(self.new_key());
-        let order = pin!(self.issuer.soon_after_stop(self.new_order(session)));
+        let order = pin!(async {
+            let ordered = self.issuer.ground.soon_after_stop(self.new_order(session)).await;
+            ordered.unwrap_or_else(|| Err(Failure::stopped()))
+        });
         let (key, ordered) = match select(key, order).await {
             Either::Left((key, order)) => (key, order.await),
             Either::Right((Ok((session, order)), key)) => {

@@ -54,12 +54,21 @@ fn ca(down: &'static str) -> (Http, Asked) {
     (http, asked)
 }
 
-/// An Issuer over a store that keeps nothing, as on a disk that is full.
-fn issuer(folder: &tempfile::TempDir, http: Http) -> Issuer {
+/// A store that keeps nothing, as on a disk that is full.
+fn full(root: &std::path::Path) -> Store {
+    Store::open(root).unwrap();
+    Store::existing(root).unwrap().unwrap()
+}
+
+fn sound(root: &std::path::Path) -> Store {
+    Store::open(root).unwrap()
+}
+
+fn issuer(folder: &tempfile::TempDir, http: Http, open: fn(&std::path::Path) -> Store) -> Issuer {
     let root = folder.path().join("store");
-    Store::open(&root).unwrap();
-    let store = Store::existing(&root).unwrap().unwrap();
+    let store = open(&root);
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| NOW.parse().unwrap()),
         env: Env::default(),
         stop: tokio_util::sync::CancellationToken::new(),
@@ -75,31 +84,39 @@ fn issuer(folder: &tempfile::TempDir, http: Http) -> Issuer {
     Issuer::new(&config, &config.acme, http, prover, store, ground)
 }
 
-/// Three orders begin; all fail, and `path` was asked for once.
-async fn check_once(row: &str, down: &'static str, path: &str, says: &str) {
+/// Three orders begin; all fail, and `down` was asked for once.
+async fn check_once(row: &str, down: &'static str, says: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (http, asked) = ca(down);
-    let issuer = issuer(&folder, http);
+    let issuer = issuer(&folder, http, sound);
     for _ in 0..3 {
         let failure = issuer.session().await.err().unwrap();
         let text = told::text(&failure.error);
         assert!(text.contains(says), "{row}: {text}");
     }
     let asked = asked.lock().unwrap();
-    assert_eq!(asked.iter().filter(|asked| *asked == path).count(), 1, "{row}: {asked:?}");
+    assert_eq!(asked.iter().filter(|asked| *asked == down).count(), 1, "{row}: {asked:?}");
 }
 
 #[tokio::test]
 async fn what_fails_for_all_is_tried_once() {
-    check_once("the CA is down", "dir", "dir", "cannot be fetched").await;
-    check_once("it registers nobody", "account", "account", "the new account").await;
-    check_once("the account cannot be kept", "", "account", "open for reading only").await;
+    check_once("the CA is down", "dir", "cannot be fetched").await;
+    check_once("it registers nobody", "account", "the new account").await;
+}
+
+#[tokio::test]
+async fn no_account_is_asked_for_that_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (http, asked) = ca("");
+    let failure = issuer(&folder, http, full).session().await.err().unwrap();
+    assert!(told::text(&failure.error).contains("open for reading only"));
+    assert_eq!(*asked.lock().unwrap(), ["dir"]);
 }
 
 #[tokio::test]
 async fn what_the_ca_said_outlives_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let issuer = issuer(&folder, ca("").0);
+    let issuer = issuer(&folder, ca("").0, full);
     let certificate = Certificate {
         name: "example.test".to_owned(),
         domains: vec!["example.test".to_owned()],

@@ -111,6 +111,7 @@ fn run(cloud: &Cloud, store: Option<Store>) -> Run {
     let ground = Ground {
         clock,
         env,
+        input: crate::ground::Input::nothing(),
         stop: Default::default(),
         say,
         ask: crate::ground::Ask::nobody(),

@@ -1,4 +1,4 @@
-//! Which words of a text are base64 or hex of something: of a request, of a header, once or twice.
+//! What a text says in other letters: signs that JSON has escaped, and words that are base64 or hex of something.
 
 use std::ops::Range;
 
@@ -6,6 +6,32 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
+
+/// `\u002f` and `\/` as they read, however often the backslash itself was escaped: some servers write every sign so.
+pub(super) fn unescaped(text: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        let sign = escape.trim_start_matches('\\');
+        let number = sign.strip_prefix('u').and_then(|digits| digits.get(..4));
+        let letter = number.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        out.push_str(before);
+        rest = match (letter.and_then(char::from_u32), sign.strip_prefix('/')) {
+            (Some(letter), _) => {
+                out.push(letter);
+                sign.get(5..).unwrap_or_default()
+            }
+            (None, Some(_)) => sign,
+            (None, None) => {
+                out.push_str(escape.get(..escape.len() - sign.len()).unwrap_or_default());
+                sign
+            }
+        };
+    }
+    out.push_str(rest);
+    out
+}
 
 /// Where words stand that hold, once or twice encoded, what `is_secret` knows.
 pub(super) fn words(text: &str, is_secret: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {

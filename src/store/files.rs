@@ -363,9 +363,9 @@ const fn step() -> io::Result<()> {
 }
 
 #[cfg(test)]
-pub(super) use tests::killed_after;
-#[cfg(test)]
 use tests::step;
+#[cfg(test)]
+pub(super) use tests::{halted_before, killed_after};
 
 /// Folders are their owner's alone.
 const FOLDER_MODE: u32 = 0o700;

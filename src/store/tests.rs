@@ -1,6 +1,7 @@
 //! Tests of opening, and what the other tests share.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+mod interleaved;
 mod model;
 
 use std::fs::Permissions;

@@ -8,6 +8,7 @@ use certferry_sandbox::fault::Fault;
 use certferry_sandbox::world::Seed;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::faults::{DOUBLED, FAULTS, PATIENCE, Row, Side, Words, sides};
 use crate::house::Ended;
 use crate::issuing::{ONE, Town, ca_rules};
 use crate::rows::side_by_side;
@@ -81,32 +82,23 @@ const CALLS: &[Call] = &[
     },
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Before,
-    After,
-}
+/// A CA's words.
+const WORDS: Words = Words {
+    internal: "serverInternal",
+    busy: "serverInternal",
+    limit: "rateLimited",
+    refused: ("malformed", 400),
+};
 
-type Row = (&'static str, fn(Fault) -> Fault);
-
-const FAULTS: &[Row] = &[
-    ("reset", |f| f.reset()),
-    ("truncated", |f| f.truncated()),
-    ("empty 200", |f| f.empty(200)),
-    ("HTML 200", |f| f.html(200)),
-    ("HTML 502", |f| f.html(502)),
-    ("empty 504", |f| f.empty(504)),
-    ("500", |f| f.answer("serverInternal", 500)),
-    ("503, come back", |f| f.answer("serverInternal", 503).retry_after(1000)),
-    ("429", |f| f.answer("rateLimited", 429)),
-    ("429, come back", |f| f.answer("rateLimited", 429).retry_after(1000)),
-    ("a refused nonce", |f| f.answer("badNonce", 400)),
-    ("malformed", |f| f.answer("malformed", 400)),
-    ("unauthorized", |f| f.answer("unauthorized", 403)),
-    ("redirect", |f| f.redirect("https://127.0.0.1:9/")),
-    ("oversized", |f| f.oversized()),
-    ("wrong types", |f| f.wrong_type()),
+/// Beside those that strike any call.
+const OWN: &[Row] = &[
+    ("a refused nonce", |f, _| f.answer("badNonce", 400)),
+    ("unauthorized", |f, _| f.answer("unauthorized", 403)),
 ];
+
+fn faults() -> impl Iterator<Item = &'static Row> {
+    FAULTS.iter().chain(OWN)
+}
 
 /// With many rows side by side, the CA waits longer for its DNS.
 pub(crate) fn patient(seed: &mut Seed) {
@@ -117,16 +109,17 @@ impl Call {
     /// Does the run come to a good end all the same?
     fn is_borne(&self, fault: &str, side: Side) -> bool {
         match (self.kind, fault, side) {
+            (_, DOUBLED, _) => true,
             // Nothing is signed there.
             ("directory", _, _) | ("newNonce", "a refused nonce", _) => false,
             (_, "a refused nonce", _) => true,
             // The poll is made again; nothing waits for the other two.
             ("order" | "alternate" | "renewalInfo", _, _) => true,
             // It is answered twice, else the record would go while the CA looks for it.
-            ("challenge", "429" | "429, come back" | "malformed" | "unauthorized", _) => false,
+            ("challenge", "429" | "429, come back" | "refused" | "unauthorized", _) => false,
             ("challenge", _, _) => true,
             // An answer to HEAD has no body that could be spoilt.
-            ("newNonce", "truncated" | "oversized" | "wrong types", _) => true,
+            ("newNonce", "truncated" | "a slow drip" | "oversized" | "wrong types", _) => true,
             // The URL stands in a header.
             ("newAccount", "wrong types", Side::After) => true,
             // Which key counts is asked.
@@ -143,19 +136,16 @@ impl Call {
         let [before, after] = self.healed;
         match (self.kind, fault, side) {
             // The order is given up with a CSR that the CA does not like.
-            ("finalize", "malformed" | "unauthorized", Side::Before) => LOST,
-            ("finalize", "malformed" | "unauthorized", Side::After) => [2, 2, 2, 0],
+            ("finalize", "refused" | "unauthorized", Side::Before) => LOST,
+            ("finalize", "refused" | "unauthorized", Side::After) => [2, 2, 2, 0],
+            // It is as if nothing were.
+            (_, DOUBLED, _) | (_, _, Side::Before) => before,
             (_, _, Side::After) => after,
-            (_, _, Side::Before) => before,
         }
     }
 
     fn failed(&self, side: Side) -> [usize; 4] {
         self.failed[usize::from(side == Side::After)]
-    }
-
-    fn sides(&self) -> &'static [Side] {
-        if self.reads { &[Side::Before] } else { &[Side::Before, Side::After] }
     }
 
     fn town(&self) -> Town {
@@ -203,9 +193,11 @@ fn check_healed(row: &str, town: &Town, call: &Call, cost: [usize; 4]) {
 fn check(call: &Call, (name, fault): &Row, side: Side) {
     let row = format!("{} of `{}`, {name}, {side:?}", call.kind, call.args);
     let town = call.town();
-    let fault = fault(Fault::at(call.kind));
-    town.world.ca.fault(if side == Side::After { fault.after() } else { fault.before() });
-    let ended = town.run(call.args);
+    if ["silence", "a slow drip"].contains(name) {
+        town.edit("[acme]\n", &format!("{PATIENCE}[acme]\n"));
+    }
+    town.world.ca.fault(side.of(fault(Fault::at(call.kind), &WORDS)));
+    let ended = town.watched(call.args, &[]);
     assert_eq!(town.world.ca.faults_left(), 0, "{row}: it never struck: {}", ended.all());
     if call.is_borne(name, side) {
         assert_eq!(ended.code, 0, "{row}: {}", ended.all());
@@ -221,10 +213,22 @@ fn check(call: &Call, (name, fault): &Row, side: Side) {
 
 #[test]
 fn one_fault_at_each_call_of_the_ca() {
+    strike(|fault| fault != DOUBLED);
+}
+
+#[test]
+fn an_answer_of_the_ca_that_comes_twice() {
+    strike(|fault| fault == DOUBLED);
+}
+
+fn strike(is_one: impl Fn(&str) -> bool) {
     let rows: Vec<_> = CALLS
         .iter()
-        .flat_map(|call| FAULTS.iter().map(move |fault| (call, fault)))
-        .flat_map(|(call, fault)| call.sides().iter().map(move |side| (call, fault, *side)))
+        .flat_map(|call| faults().map(move |fault| (call, fault)))
+        .filter(|(_, fault)| is_one(fault.0))
+        .flat_map(|(call, fault)| {
+            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+        })
         // A nonce that is refused has had no effect (RFC 8555, 6.5).
         .filter(|(_, fault, side)| (fault.0, *side) != ("a refused nonce", Side::After))
         .collect();
@@ -246,8 +250,8 @@ fn an_order_whose_answer_was_lost_is_found_where_the_ca_gives_it_again() {
 fn check_outage(call: &Call, (name, fault): &Row) {
     let row = format!("{} of `{}`, {name} for ever", call.kind, call.args);
     let town = call.town();
-    town.world.ca.fault(fault(Fault::at(call.kind)).before().always());
-    let ended = town.run(call.args);
+    town.world.ca.fault(fault(Fault::at(call.kind), &WORDS).before().always());
+    let ended = town.watched(call.args, &[]);
     match call.kind {
         "alternate" | "renewalInfo" => assert_eq!(ended.code, 0, "{row}: {}", ended.all()),
         _ => {
@@ -263,7 +267,7 @@ fn an_outage_of_each_call_of_the_ca() {
     let outages = ["reset", "HTML 502", "a refused nonce"];
     let rows: Vec<_> = CALLS
         .iter()
-        .flat_map(|call| FAULTS.iter().map(move |fault| (call, fault)))
+        .flat_map(|call| faults().map(move |fault| (call, fault)))
         .filter(|(_, fault)| outages.contains(&fault.0))
         .collect();
     side_by_side(&rows, |(call, fault)| check_outage(call, fault));
@@ -274,7 +278,7 @@ fn an_outage_of_each_call_of_the_ca() {
 fn check_stop(call: &Call, name: &str, fault: Fault, side: Side) {
     let row = format!("{} of `{}`, {name}, {side:?}", call.kind, call.args);
     let town = call.town();
-    town.world.ca.fault(if side == Side::After { fault.after() } else { fault.before() });
+    town.world.ca.fault(side.of(fault));
     let mut program = town.program(call.args);
     let mut run = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let patience = Instant::now() + Duration::from_secs(60);
@@ -291,14 +295,16 @@ fn check_stop(call: &Call, name: &str, fault: Fault, side: Side) {
 
 #[test]
 fn a_silent_ca_and_the_word_to_stop() {
-    let silences: [Row; 2] = [("silence", |f| f.silence()), ("a slow drip", |f| f.drip())];
     let rows: Vec<_> = CALLS
         .iter()
         .filter(|call| call.args == "renew" && !matches!(call.kind, "alternate" | "renewalInfo"))
-        .flat_map(|call| silences.iter().map(move |fault| (call, fault)))
-        .flat_map(|(call, fault)| call.sides().iter().map(move |side| (call, fault, *side)))
+        .flat_map(|call| faults().map(move |fault| (call, fault)))
+        .filter(|(_, fault)| ["silence", "a slow drip"].contains(&fault.0))
+        .flat_map(|(call, fault)| {
+            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+        })
         .collect();
     side_by_side(&rows, |(call, (name, fault), side)| {
-        check_stop(call, name, fault(Fault::at(call.kind)), *side)
+        check_stop(call, name, fault(Fault::at(call.kind), &WORDS), *side)
     });
 }

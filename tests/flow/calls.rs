@@ -160,6 +160,7 @@ impl World {
         let ground = Ground {
             clock,
             env,
+            input: certferry::ground::Input::nothing(),
             stop: Default::default(),
             say,
             ask: certferry::ground::Ask::nobody(),

@@ -6,6 +6,8 @@ use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use certferry_sandbox::fault::Fault;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::ca_calls::patient;
@@ -159,6 +161,46 @@ const ROWS: &[Row] = &[
         ..RENEW
     },
     Row {
+        name: "when it ran last is damaged",
+        spoil: |town| damage(&town.store("journal")),
+        says: ASIDE,
+        ..RENEW
+    },
+    Row {
+        name: "a record's entry is damaged",
+        spoil: |town| {
+            // It was put, and its answer says no: the next run would take it away.
+            let fault = Fault::at("AddDomainRecord").after().answer("OperationDenied", 403);
+            town.world.cloud.fault(fault);
+            assert_eq!(town.run("renew example.test --force").code, 1);
+            assert_eq!(town.cost()[3], 1, "a value stands");
+            damage(&town.store("journal/records"));
+        },
+        // The order goes on with the same value, whose entry is written anew.
+        ends: (0, [2, 5]),
+        healed: [2, 5],
+        ..RENEW
+    },
+    Row {
+        name: "the clock is behind the CA's",
+        spoil: |town| {
+            town.world.ca.rules(|rules| rules.clock_ahead = SignedDuration::from_mins(20))
+        },
+        args: "renew example.test --force",
+        ends: (1, [1, 3]),
+        says: &["no certificate is ordered with a wrong clock", "help: set the clock"],
+        remedy: |town| town.world.ca.rules(|rules| rules.clock_ahead = SignedDuration::ZERO),
+        ..RENEW
+    },
+    Row {
+        name: "a link to a file",
+        spoil: |town| {
+            fs::remove_file(town.store(LIVE)).unwrap();
+            symlink("../version", town.store(LIVE)).unwrap();
+        },
+        ..UNLINKED
+    },
+    Row {
         name: "the journal is gone",
         spoil: |town| fs::remove_dir_all(town.store("journal")).unwrap(),
         ..RENEW
@@ -310,6 +352,25 @@ fn a_hook_without_a_disk() {
     check("read-only", Disk::ReadOnly, |_| {});
     check("another's", Disk::Sound, |store| chown(store, Some(4711), None).unwrap());
     check("newer", Disk::Sound, |store| fs::write(store.join("version"), "2\n").unwrap());
+}
+
+/// A claim that cannot be read is set aside; its client's next hook writes it anew, and nothing is guessed meanwhile.
+#[test]
+fn a_damaged_claim() {
+    let mut house = House::new();
+    house.renewed("cdn.example.test");
+    assert_eq!(house.run("hook").code, 0);
+    damage(&house.path("store/claims"));
+    house.cloud.switch_off("cdn.example.test");
+    let without = house.run("renew");
+    assert_eq!(house.uploads(), 1, "{}", without.all());
+    for word in ASIDE {
+        assert!(without.stderr.contains(word), "nothing says `{word}`: {}", without.all());
+    }
+    let again = house.run("hook");
+    assert_eq!((again.code, house.uploads()), (0, 2), "{}", again.all());
+    assert!(house.path("store/claims").read_dir().unwrap().count() == 2, "and the damaged one");
+    assert_eq!(house.run("renew").code, 0);
 }
 
 /// The JSON files of a folder.

@@ -15,7 +15,7 @@ use crate::ca_calls::patient;
 use crate::issuing::{ONE, Town};
 use crate::rows::side_by_side;
 
-const NAME: &str = "_acme-challenge.example.test";
+pub(crate) const NAME: &str = "_acme-challenge.example.test";
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ fn check(row: &str, town: &Town, fate: Fate, heal: impl FnOnce(&Town)) {
     assert_eq!(plan["steps"].as_array().unwrap().len(), 0, "{row}: a plan is left: {plan:#}");
 }
 
-fn town_of(provider: Provider) -> Town {
+pub(crate) fn town_of(provider: Provider) -> Town {
     let town = Town::new(|seed| {
         seed.provider = provider;
         patient(seed);

@@ -229,7 +229,22 @@ fn names_and_their_dns() {
     };
     check("a program that is none", plain_file, 1, ["program", "bad", "chmod +x"]);
     let rfc2136 = || Town::new(|seed| seed.provider = Provider::Rfc2136);
-    check_in("a primary", rfc2136(), nothing, 0, ["zone", "good", "the zone example.test"]);
+    let zone = "the zone example.test";
+    check_in("a primary", rfc2136(), nothing, 0, ["zone", "good", zone]);
+    let no_server = |town: &Town| {
+        let text = fs::read_to_string(&town.config).unwrap();
+        let line = text.lines().find(|line| line.starts_with("server = ")).unwrap().to_owned();
+        town.edit(&line, "");
+    };
+    check_in("the primary that the SOA names", rfc2136(), no_server, 0, ["zone", "good", zone]);
+    let nowhere = |town: &Town| {
+        no_server(town);
+        for server in [0, 1] {
+            let kinds = vec![RecordType::A, RecordType::AAAA];
+            town.world.dns.behave(server, Behaviour::Answers(ResponseCode::NXDomain, kinds));
+        }
+    };
+    check_in("which has no address", rfc2136(), nowhere, 1, ["zone", "bad", "set `server`"]);
     let key =
         |town: &Town| fs::write(town.config.with_file_name("tsig.key"), "no base64!").unwrap();
     check_in("a key that is none", rfc2136(), key, 1, ["secret", "bad", "base64"]);

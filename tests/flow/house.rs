@@ -25,6 +25,9 @@ pub(crate) struct House {
     env: Vec<(String, String)>,
 }
 
+/// Half of the largest file that a test makes; a debug build with all its threads needs a tenth.
+const MEMORY: &str = "--data=536870912";
+
 /// How a run ended.
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -133,11 +136,18 @@ impl House {
         Ended::of(&self.command(args).output().unwrap())
     }
 
-    /// The program with this config. Bounded: `timeout` ends one that hangs.
+    /// The program with this config.
     pub(crate) fn command(&self, args: &str) -> Command {
+        let mut command = self.program(env!("CARGO_BIN_EXE_certferry"));
+        command.args(args.split_whitespace());
+        command
+    }
+
+    /// Any program, in this house. Bounded: `timeout` ends one that hangs, and one that reads without end has no memory left.
+    pub(crate) fn program(&self, program: &str) -> Command {
         self.write("config.toml", self.config_text());
-        let mut command = Command::new("timeout");
-        command.args(["60", env!("CARGO_BIN_EXE_certferry")]).args(args.split_whitespace());
+        let mut command = Command::new("prlimit");
+        command.args([MEMORY, "timeout", "60", program]);
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -1,9 +1,15 @@
 //! The hunt for secrets: whatever a place holds, is one of them in it, in any form that servers and logs give it?
 
 use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+
+use crate::house::Ended;
+use crate::issuing::Town;
 
 /// The secrets that are hunted.
 #[derive(Clone, Default)]
@@ -20,20 +26,24 @@ impl Hunt {
     /// A password, a token or the secret of an AccessKey.
     pub(crate) fn text(&mut self, name: &str, secret: &str) {
         assert!(secret.len() >= 8, "{name} is too short to be hunted");
-        let mut forms = vec![secret.to_owned()];
-        for before in 0..3 {
-            let text = BASE64_STANDARD.encode([&[0; 3][..before], secret.as_bytes()].concat());
-            let end = (before + secret.len()) * 8 / 6;
-            let own = &text[(before * 8).div_ceil(6)..end];
-            forms.extend([own.to_owned(), own.replace('+', "-").replace('/', "_")]);
-        }
-        let forms = forms.into_iter().map(|form| (name.to_owned(), form));
-        self.texts.extend(forms);
+        let once = encoded(secret);
+        // What is left of a short one's middle, encoded again, is no longer its own.
+        let twice = once.iter().filter(|form| form.len() >= 12).flat_map(|form| encoded(form));
+        let forms = once.iter().cloned().chain(twice).chain([secret.to_owned()]);
+        self.texts.extend(forms.map(|form| (name.to_owned(), form)));
     }
 
     /// A private key in PEM.
     pub(crate) fn key(&mut self, pem: &str) {
         self.key_der(pem::parse(pem).unwrap().contents());
+        // Its text, as whoever encodes a whole request has it. The first line is much the same for every key.
+        let lines = pem.lines().filter(|line| !line.starts_with("-----") && line.len() > 32);
+        for line in lines.skip(1).take(2) {
+            let once = encoded(line);
+            let twice = once.iter().flat_map(|form| encoded(form));
+            let forms = once.iter().cloned().chain(twice);
+            self.texts.extend(forms.map(|form| ("a line of a key".to_owned(), form)));
+        }
     }
 
     pub(crate) fn key_der(&mut self, der: &[u8]) {
@@ -47,27 +57,74 @@ impl Hunt {
         }
     }
 
+    /// All that nobody may see of a town: what its folder's secret files hold, its store's keys, its temporary keys.
+    pub(crate) fn of_town(town: &Town) -> Self {
+        let mut hunt = Self::default();
+        for name in ["aliyun.secret", "tsig.key"] {
+            hunt.text(name, &fs::read_to_string(town.folder.path().join(name)).unwrap());
+        }
+        let tsig = &town.world.tsig_key().secret;
+        hunt.text("the TSIG key", &String::from_utf8(tsig.clone()).unwrap());
+        for key in town.world.cloud.temporary_keys() {
+            town.world.cloud.account(&key, |account| {
+                hunt.text("a temporary secret", &account.secret);
+                hunt.text("a token", account.token.as_deref().unwrap());
+            });
+        }
+        let files = files_of(&town.store(""));
+        for (path, text) in files.iter().filter(|(path, _)| is_secret(path)) {
+            match path.ends_with("account.json") {
+                true => hunt.key_der(&account_key(text)),
+                false if path.ends_with("privkey.pem") => hunt.key(text),
+                false => {}
+            }
+        }
+        for (_, text) in files.iter().filter(|(path, _)| path.ends_with("fullchain.pem")) {
+            hunt.public(text);
+        }
+        hunt
+    }
+
+    /// Looks into all that a run in this town has said and left.
+    pub(crate) fn check_run(&self, run: &str, town: &Town, ended: &Ended) {
+        self.check(&format!("{run}: stdout"), ended.stdout.as_bytes());
+        self.check(&format!("{run}: stderr"), ended.stderr.as_bytes());
+        for (path, text) in files_of(&town.store("")).iter().filter(|(path, _)| !is_secret(path)) {
+            self.check(&format!("{run}: {path}"), text.as_bytes());
+        }
+    }
+
     /// Nothing of them may be at this place.
     pub(crate) fn check(&self, place: &str, bytes: &[u8]) {
-        let mut text = String::from_utf8_lossy(bytes).into_owned();
-        for times in 0..3 {
-            for (name, secret) in &self.texts {
-                let found = text.find(secret.as_str());
-                assert!(
-                    found.is_none(),
-                    "{name} is in {place}, encoded {times} times: {}",
-                    around(&text, found)
-                );
+        let raw = String::from_utf8_lossy(bytes).into_owned();
+        let mut texts = vec![raw];
+        // Twice, by either encoding that changes it.
+        let mut newest = 0;
+        for _ in 0..2 {
+            let before = texts.len();
+            for at in newest..before {
+                let decoded = [percent_decoded(&texts[at]), json_decoded(&texts[at])];
+                let new =
+                    decoded.into_iter().filter(|text| !texts.contains(text)).collect::<Vec<_>>();
+                texts.extend(new);
             }
-            let body = body_of(&text);
-            let found = body.windows(GRAM).position(|gram| self.is_of_key(gram));
-            assert!(
-                found.is_none(),
-                "a private key is in {place}, encoded {times} times: {}",
-                around(&String::from_utf8_lossy(&body), found)
-            );
-            text = percent_decoded(&text);
+            newest = before;
         }
+        texts.iter().for_each(|text| self.check_text(place, text));
+    }
+
+    fn check_text(&self, place: &str, text: &str) {
+        for (name, secret) in &self.texts {
+            let found = text.find(secret.as_str());
+            assert!(found.is_none(), "{name} is in {place}, as {secret}: {}", around(text, found));
+        }
+        let body = body_of(text);
+        let found = body.windows(GRAM).position(|gram| self.is_of_key(gram));
+        assert!(
+            found.is_none(),
+            "a private key is in {place}: {}",
+            around(&String::from_utf8_lossy(&body), found)
+        );
     }
 
     fn is_of_key(&self, gram: &[u8]) -> bool {
@@ -86,7 +143,92 @@ pub(crate) fn forms(secret: &str) -> Vec<(&'static str, String)> {
         ("in JSON", secret.replace('\n', "\\n")),
         ("base64", BASE64_STANDARD.encode(format!("user:{secret}"))),
         ("base64url", BASE64_URL_SAFE.encode(format!("user:{secret}"))),
+        ("base64 twice", BASE64_STANDARD.encode(BASE64_STANDARD.encode(format!("us:{secret}")))),
+        ("hex", hex(secret)),
+        ("hex of base64", hex(&BASE64_STANDARD.encode(format!("u:{secret}")))),
+        ("base64 of hex", BASE64_STANDARD.encode(format!("u:{}", hex(secret)))),
+        ("a string in JSON", serde_json::Value::from(secret).to_string().replace('/', "\\/")),
+        ("JSON's numbers", json_numbers(secret)),
+        ("percent of base64", percent_encoded(&BASE64_STANDARD.encode(format!("u:{secret}")))),
     ]
+}
+
+/// In base64 at each place where it may begin, in both alphabets, and in hex: what is its own of that, whatever stands around.
+fn encoded(text: &str) -> Vec<String> {
+    let mut forms = vec![hex(text), hex(text).to_lowercase()];
+    for before in 0..3 {
+        let whole = BASE64_STANDARD.encode([&[0; 3][..before], text.as_bytes()].concat());
+        let own = &whole[(before * 8).div_ceil(6)..(before + text.len()) * 8 / 6];
+        forms.extend([own.to_owned(), own.replace('+', "-").replace('/', "_")]);
+    }
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn json_numbers(text: &str) -> String {
+    let letter = |letter: char| match letter.is_ascii_alphanumeric() {
+        true => letter.to_string(),
+        false => format!("\\u{:04x}", u32::from(letter)),
+    };
+    text.chars().map(letter).collect()
+}
+
+/// What JSON has escaped, as it was.
+fn json_decoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = &rest[at + 1..];
+        let number = || u32::from_str_radix(escape.get(1..5)?, 16).ok().and_then(char::from_u32);
+        let (letter, taken) = match escape.chars().next() {
+            Some('n') => ('\n', 1),
+            Some('r') => ('\r', 1),
+            Some('u') => number().map_or(('u', 1), |letter| (letter, 5)),
+            Some(letter) => (letter, letter.len_utf8()),
+            None => break,
+        };
+        out.push(letter);
+        rest = &escape[taken..];
+    }
+    out + rest
+}
+
+/// Keys are where keys belong.
+fn is_secret(path: &str) -> bool {
+    path.ends_with("/privkey.pem") || path.contains("/store/acme/") || path.contains("/store/dns/")
+}
+
+fn account_key(json: &str) -> Vec<u8> {
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    BASE64_URL_SAFE_NO_PAD.decode(json["key_pkcs8"].as_str().unwrap()).unwrap()
+}
+
+/// Every file below, links not followed; each must be its owner's alone.
+pub(crate) fn files_of(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else { return found };
+    assert_eq!(mode_of(folder), 0o700, "{}", folder.display());
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let facts = path.symlink_metadata().unwrap();
+        if facts.is_dir() {
+            found.extend(files_of(&path));
+        } else if facts.is_file() {
+            assert_eq!(mode_of(&path), 0o600, "{}", path.display());
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            found.push((path.display().to_string(), text));
+        }
+    }
+    found
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
 fn grams_of(der: &[u8]) -> impl Iterator<Item = Vec<u8>> {
@@ -97,9 +239,8 @@ fn grams_of(der: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// The letters of base64, standard alphabet, without line ends, also those that are written `\n`.
+/// The letters of base64, standard alphabet, without line ends.
 fn body_of(text: &str) -> Vec<u8> {
-    let text = text.replace("\\\\n", "").replace("\\n", "").replace("\\u000a", "");
     let plain = text.bytes().filter(|letter| !letter.is_ascii_whitespace());
     plain
         .map(|letter| match letter {
@@ -163,7 +304,7 @@ fn the_hunt_finds_what_it_should() {
     for (form, text) in forms("canary~of/the+hunt") {
         assert!(finds(&text), "{form}");
     }
-    for (form, text) in forms(&key).into_iter().filter(|(form, _)| !form.contains("64")) {
+    for (form, text) in forms(&key) {
         assert!(finds(&text), "{form}");
     }
     assert!(finds(key.lines().nth(1).unwrap()), "a line");

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use certferry_sandbox::world::World;
 
-use crate::house::{Ended, House, Leaf, SECRET, fingerprint};
+use crate::house::{Ended, House, KEY_ID, Leaf, SECRET, fingerprint};
 use crate::person::Person;
 
 /// A lineage as certbot keeps it: versions in the archive, links to the newest, all of it the owner's alone.
@@ -140,6 +140,8 @@ fn what_is_in_the_way_of_adopting() {
     let remedy =
         ["left out: ", "everyone may read (mode 0644)", "help: chmod o-rwx", "![[certificate]]"];
     row("a key for all to read", &|house| house.chmod(key, 0o644), 1, &remedy);
+    let strange = |house: &House| house.write("roots.pem", World::start().ca.roots());
+    row("of a CA that is not trusted", &strange, 1, &["left out: ", "help: ", "![[certificate]]"]);
     let gone = |house: &House| fs::remove_file(house.path(key)).unwrap();
     row("a key that is gone", &gone, 1, &["left out: ", "privkey1.pem", "![[certificate]]"]);
     let over = |house: &House| {
@@ -179,6 +181,12 @@ fn what_is_in_the_way_of_adopting() {
         fs::create_dir(house.path("le")).unwrap();
     };
     row("nothing there", &empty, 0, &["certbot: nothing in", "nothing to add"]);
+    let circle = |house: &House| {
+        fs::remove_dir_all(house.path("le")).unwrap();
+        fs::create_dir(house.path("le")).unwrap();
+        symlink("live", house.path("le/live")).unwrap();
+    };
+    row("it cannot be looked through", &circle, 1, &["le/live cannot be read: ", "help: run this"]);
     let none = |house: &House| fs::remove_dir_all(house.path("le")).unwrap();
     row("no folder", &none, 2, &["there is no folder le", "--from-certbot=DIR"]);
 }
@@ -218,10 +226,11 @@ fn without_a_terminal_it_is_the_example() {
 }
 
 /// A program at a terminal, whose configuration is in this folder.
-fn asked(folder: &Path) -> Person {
+fn asked(folder: &Path, more: impl FnOnce(&mut Command)) -> Person {
     let mut command = Command::new(env!("CARGO_BIN_EXE_certferry"));
     command.args(["init", "--config"]).arg(folder.join("config.toml")).env_clear();
     command.env("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true").env("LANG", "C.UTF-8");
+    more(&mut command);
     Person::at(command)
 }
 
@@ -264,7 +273,7 @@ fn a_person_answers_and_it_is_served() {
     let folder = folder.path();
     let before = of_sandbox(&world, folder);
     fs::write(folder.join("config.toml"), &before).unwrap();
-    let mut person = asked(folder);
+    let mut person = asked(folder, |_| {});
     person.hears(&["says stays; what it lacks comes behind it"]);
     person.answers("Which [1]: ", "1");
     person.answers("AccessKey ID: ", ID);
@@ -304,10 +313,64 @@ fn a_person_answers_and_it_is_served() {
 }
 
 #[test]
+fn what_is_at_hand_is_offered_and_not_asked_for() {
+    let house = House::new();
+    let (chain, key) = house.make(&Leaf::new());
+    let at = "home/.acme.sh/cdn.example.test_ecc";
+    house.write(&format!("{at}/fullchain.cer"), &chain);
+    house.write_secret(&format!("{at}/cdn.example.test.key"), &key, 0o600);
+    house.write(&format!("{at}/cdn.example.test.conf"), "Le_Domain='cdn.example.test'\n");
+    let (folder, url) = (house.folder.path(), house.cloud.url());
+    let before = format!(
+        "[store]\npath = \"store\"\n[trust]\nroots = \"roots.pem\"\n\
+         [aliyun.default]\ncdn_endpoint = \"{url}\"\nsts_endpoint = \"{url}\"\n"
+    );
+    house.write("config.toml", before);
+    let mut person = asked(folder, |command| {
+        command.env("HOME", folder.join("home"));
+        command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY_ID);
+        command.env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SECRET);
+    });
+    person.hears(&["AccessKey: from environment; acs:ram::"]);
+    person.answers("in a file for the timer? [Y/n]: ", "");
+    person.hears(&[".acme.sh/cdn.example.test_ecc/fullchain.cer"]);
+    person.answers("`all` or `none` [all]: ", "all");
+    person.answers("(Enter: no more): ", "");
+    person.answers("config.toml? [Y/n]: ", "y");
+    assert_eq!(person.leaves(), 0, "{}", person.shown);
+    assert!(!person.shown.contains(SECRET), "shown: {}", person.shown);
+    check("renew", &certferry(folder, "renew"), 0, &["2 deployed"]);
+    assert_eq!(house.cloud.served_fingerprint("cdn.example.test"), Some(fingerprint(&chain)));
+    let mut person = asked(folder, |command| {
+        command.env("HOME", folder.join("home"));
+    });
+    person.hears(&["AccessKey: from configuration", "the configuration has it, as"]);
+    person.answers("(Enter: no more): ", "");
+    assert_eq!(person.leaves(), 0, "{}", person.shown);
+    assert!(person.shown.contains("nothing to add to"), "{}", person.shown);
+}
+
+#[test]
+fn who_has_no_key_yet_is_told_and_may_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut person = asked(folder.path(), |_| {});
+    person.answers("Which [1]: ", "three");
+    person.hears(&["a number from 1 to 3"]);
+    person.answers("Which [1]: ", "3");
+    passes_over_others(&mut person, "(Enter: no more): ");
+    person.types("");
+    person.hears(&["✗ credentials", "a run would fail"]);
+    person.answers("all the same? [y/N]: ", "");
+    assert_eq!(person.leaves(), 0, "{}", person.shown);
+    assert!(person.shown.contains("nothing was written"), "{}", person.shown);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn who_stops_leaves_everything_as_it_was() {
     let stop = |row: &str, stops: &dyn Fn(&mut Person)| {
         let folder = tempfile::tempdir().unwrap();
-        let mut person = asked(folder.path());
+        let mut person = asked(folder.path(), |_| {});
         person.hears(&["This makes"]);
         stops(&mut person);
         assert_eq!(person.leaves(), 1, "{row}: {}", person.shown);

@@ -10,6 +10,7 @@ use certferry_sandbox::world::{Certificate, Provider, Seed, World};
 use tempfile::TempDir;
 
 use crate::house::Ended;
+use crate::hunt::Hunt;
 
 /// A world, and a store beside a config that knows it.
 pub(crate) struct Town {
@@ -30,6 +31,17 @@ impl Town {
 
     pub(crate) fn run(&self, args: &str) -> Ended {
         Ended::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs it with all that can be logged, and hunts for this town's secrets in whatever it says and leaves. What is
+    /// given back is what people see, without the log.
+    pub(crate) fn watched(&self, args: &str, env: &[(&str, String)]) -> Ended {
+        let mut command = self.command(&format!("-vv --log-format json {args}"));
+        let ended = Ended::of(&command.envs(env.iter().cloned()).output().unwrap());
+        Hunt::of_town(self).check_run(args, self, &ended);
+        let told = ended.stderr.lines().filter(|line| !line.starts_with('{'));
+        let stderr = told.map(|line| format!("{line}\n")).collect();
+        Ended { stderr, ..ended }
     }
 
     pub(crate) fn command(&self, args: &str) -> Command {

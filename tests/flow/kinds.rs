@@ -201,3 +201,13 @@ fn a_system_without_roots_is_told() {
     assert_eq!(ended.code, 1, "{}", ended.all());
     assert!(ended.stderr.contains("help: install ca-certificates"), "{}", ended.all());
 }
+
+#[test]
+fn zones_and_values_are_found_on_any_page() {
+    let zones = ["a.test", "b.test", "example.test", "c.test"];
+    let town = Town::new(|seed| seed.zones = zones.map(str::to_owned).into());
+    town.world.cloud.rules(|rules| rules.page_limit = 1);
+    let ended = town.run("renew");
+    assert_eq!((ended.code, town.cost()), (0, ONE), "{}", ended.all());
+    assert_eq!(town.world.cloud.calls("DescribeDomains").len(), zones.len());
+}

@@ -1,8 +1,8 @@
-//! Names as tables: many, wildcards alone, of other alphabets, refused one by one; what the CA was asked for, what was said.
+//! Names and keys as tables: many, wildcards alone, of other alphabets, refused one by one; what the CA was asked for, what was said.
 
 use certferry_sandbox::world::Certificate;
 
-use crate::issuing::Town;
+use crate::issuing::{Town, certificate_more};
 
 /// One certificate with these names for these CDN domains, from nothing to in step with one order.
 fn issues(row: &str, names: &[&str], targets: &[&str], served: &[&str], ordered: &[&str]) {
@@ -59,4 +59,35 @@ fn names_that_the_ca_refuses_are_told_one_by_one() {
     }
     assert!(!text.contains("good.example.test"), "{text}");
     assert!(error["help"].as_str().unwrap().contains("take it out of `domains`"), "{error}");
+}
+
+#[test]
+fn a_key_stays_or_goes() {
+    for (more, stays) in [("reuse_key = true", true), ("reuse_key = false", false)] {
+        let town = Town::new(|seed| certificate_more(seed, more));
+        let key = || std::fs::read(town.store("live/example.test/privkey.pem")).unwrap();
+        assert_eq!(town.run("renew").code, 0, "{more}");
+        let first = key();
+        assert_eq!(town.run("renew --force").code, 0, "{more}");
+        assert_eq!((key() == first, town.cost()[1]), (stays, 2), "{more}");
+        // A key of another kind is none to keep.
+        town.edit(more, &format!("{more}\nkey_type = \"rsa-2048\""));
+        assert_eq!(town.run("renew").code, 0, "{more}, of another kind");
+        assert_ne!(key(), first, "{more}, of another kind");
+    }
+}
+
+#[test]
+fn more_names_than_a_ca_takes_cost_no_order() {
+    let names: Vec<String> = (0..26).map(|number| format!("n{number}.example.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let town = Town::new(|seed| seed.certificates = vec![Certificate::new(&names, &[])]);
+    let directory = town.world.ca.directory_url();
+    let known = "https://acme-v02.api.letsencrypt.org/directory\"\nprofile = \"shortlived";
+    town.edit(&directory, known);
+    let ended = town.run("renew");
+    assert_eq!((ended.code, town.cost()), (2, [0, 0, 0, 0]), "{}", ended.all());
+    for said in ["config.toml:", "has 26 names", "takes 25", "help: share them out"] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.all());
+    }
 }

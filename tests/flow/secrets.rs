@@ -5,23 +5,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use certferry_sandbox::fault::Fault;
 use certferry_sandbox::names::{HOOK_PASSWORD, Names};
 use certferry_sandbox::world::{Provider, Seed};
 
 use crate::house::{Ended, House, SECRET};
-use crate::hunt::{Hunt, forms};
+use crate::hunt::{Hunt, files_of, forms};
 use crate::issuing::Town;
 
 const KEY_SECRET: &str = "canary/AccessKey+secret=0000";
+const ENV_TOKEN: &str = "canary-token-of-the-environment";
 const EAB_KEY: &[u8] = b"canary of the binding's key";
 
 /// A town, and all that nobody may see of it.
 struct Walk {
     town: Town,
     names: Names,
-    hunt: Hunt,
+    /// What its town does not know of.
+    secrets: Vec<(&'static str, String)>,
     /// Where a program writes what it was given.
     heard: std::path::PathBuf,
 }
@@ -43,7 +45,12 @@ impl Walk {
         });
         let names = Names::start(&town.world.dns);
         let heard = town.folder.path().join("heard");
-        let walk = Self { town, names, hunt: Hunt::default(), heard };
+        let secrets = vec![
+            ("the binding's key", String::from_utf8(EAB_KEY.to_vec()).unwrap()),
+            ("the webhook's password", HOOK_PASSWORD.to_owned()),
+            ("the token of the environment", ENV_TOKEN.to_owned()),
+        ];
+        let walk = Self { town, names, secrets, heard };
         walk.secret("eab", &BASE64_URL_SAFE_NO_PAD.encode(EAB_KEY));
         walk.secret("password", HOOK_PASSWORD);
         walk.town.edit(
@@ -53,20 +60,7 @@ impl Walk {
         if let Some(provider) = provider(&walk.names) {
             walk.town.edit("provider = \"alidns\"\naliyun = \"default\"\n", &provider);
         }
-        walk.hunting()
-    }
-
-    fn hunting(mut self) -> Self {
-        let tsig = &self.town.world.tsig_key().secret;
-        let texts = [
-            ("the AccessKey's secret", KEY_SECRET.to_owned()),
-            ("the binding's key", String::from_utf8(EAB_KEY.to_vec()).unwrap()),
-            ("the webhook's password", HOOK_PASSWORD.to_owned()),
-            ("the TSIG key", String::from_utf8(tsig.clone()).unwrap()),
-            ("the file of the TSIG key", BASE64_STANDARD.encode(tsig)),
-        ];
-        texts.iter().for_each(|(name, text)| self.hunt.text(name, text));
-        self
+        walk
     }
 
     fn secret(&self, name: &str, text: &str) {
@@ -91,35 +85,21 @@ impl Walk {
             .env("RUST_LOG", "trace")
             .env("PATH", "/usr/bin:/bin")
             .env("HEARD", &self.heard)
-            .env("ALIBABA_CLOUD_SECURITY_TOKEN", "canary-token-of-the-environment");
+            .env("ALIBABA_CLOUD_SECURITY_TOKEN", ENV_TOKEN);
         let ended = Ended::of(&command.output().unwrap());
         self.look(args, &ended);
         ended
     }
 
     fn look(&self, args: &str, ended: &Ended) {
-        let mut hunt = self.hunt.clone();
-        hunt.text("the token of the environment", "canary-token-of-the-environment");
+        let mut hunt = Hunt::of_town(&self.town);
+        for (name, secret) in &self.secrets {
+            hunt.text(name, secret);
+        }
         for password in self.names.passwords() {
             hunt.text("a password of the acme-dns", &password);
         }
-        let store = self.town.store("");
-        let files = files_of(&store);
-        for (path, text) in files.iter().filter(|(path, _)| is_secret(path)) {
-            match path.ends_with("account.json") {
-                true => hunt.key_der(&account_key(text)),
-                false if path.ends_with("privkey.pem") => hunt.key(text),
-                false => {}
-            }
-        }
-        for (_, text) in files.iter().filter(|(path, _)| path.ends_with("fullchain.pem")) {
-            hunt.public(text);
-        }
-        hunt.check(&format!("{args}: stdout"), ended.stdout.as_bytes());
-        hunt.check(&format!("{args}: stderr"), ended.stderr.as_bytes());
-        for (path, text) in files.iter().filter(|(path, _)| !is_secret(path)) {
-            hunt.check(&format!("{args}: {path}"), text.as_bytes());
-        }
+        hunt.check_run(args, &self.town, ended);
         hunt.check(
             &format!("{args}: what programs got"),
             &fs::read(&self.heard).unwrap_or_default(),
@@ -139,34 +119,7 @@ fn write_secret(path: &Path, text: &str) {
 
 /// Keys are where keys belong.
 fn is_secret(path: &str) -> bool {
-    path.ends_with("/privkey.pem") || path.contains("/store/acme/") || path.contains("/store/dns/")
-}
-
-fn account_key(json: &str) -> Vec<u8> {
-    let json: serde_json::Value = serde_json::from_str(json).unwrap();
-    BASE64_URL_SAFE_NO_PAD.decode(json["key_pkcs8"].as_str().unwrap()).unwrap()
-}
-
-/// Every file below, links not followed; each must be its owner's alone.
-fn files_of(folder: &Path) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir(folder) else { return found };
-    assert_eq!(mode_of(folder), 0o700, "{}", folder.display());
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        let facts = path.symlink_metadata().unwrap();
-        if facts.is_dir() {
-            found.extend(files_of(&path));
-        } else if facts.is_file() {
-            assert_eq!(mode_of(&path), 0o600, "{}", path.display());
-            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-            found.push((path.display().to_string(), text));
-        }
-    }
-    found
-}
-
-fn mode_of(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    path.ends_with("/privkey.pem")
 }
 
 /// Every command, one after the other; renewals again while this goes wrong.
@@ -310,6 +263,7 @@ fn what_the_cloud_gives_back_is_not_told() {
         assert_eq!(house.run("deploy --lineage live/a --domain cdn.example.test").code, 0);
         let sent =
             house.cloud.calls("SetDomainServerCertificate")[0].param("PrivateKey").to_owned();
+        hunt.key(&sent);
         for (form, text) in forms(&sent).into_iter().chain(forms(SECRET)) {
             for fault in [
                 Fault::at("SetDomainServerCertificate").answer("Strange", 400).saying(&text),

@@ -1,13 +1,15 @@
-//! Many lineages whose DNS is slow, and one whose DNS is not: that one waits for none of them.
+//! Many lineages at once: slow DNS holds up no other, and few of them bother the CA.
 
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use certferry_sandbox::world::Certificate;
+use certferry_sandbox::ca::Call;
+use certferry_sandbox::world::{Certificate, Seed};
+use jiff::SignedDuration;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::issuing::Town;
+use crate::issuing::{Town, ca_rules};
 
 /// More than a CA is asked for at once.
 const SLOW: usize = 20;
@@ -18,17 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Nothing that it is told to put ever shows.
 const NOWHERE: &str = "[dns.slow]\nprovider = \"exec\"\nprogram = \"/bin/true\"\npropagation_timeout = \"1h\"\nnameservers = ";
 
+/// So many more certificates, before all others; each says this, and goes nowhere.
+fn many(seed: &mut Seed, number: usize, more: &str) {
+    let name = |number: usize| format!("shop{number}.example.test");
+    let certificate =
+        |number| Certificate { more: more.to_owned(), ..Certificate::new(&[&name(number)], &[]) };
+    let others = seed.certificates.drain(..).collect::<Vec<_>>();
+    seed.certificates = (0..number).map(certificate).chain(others).collect();
+}
+
 /// The slow ones first, so that they are ahead in every queue.
 fn town() -> Town {
-    let town = Town::new(|seed| {
-        let fast = seed.certificates.remove(0);
-        let name = |number: usize| format!("shop{number}.example.test");
-        let slow = (0..SLOW).map(|number| Certificate {
-            more: "dns = \"slow\"".to_owned(),
-            ..Certificate::new(&[&name(number)], &[])
-        });
-        seed.certificates = slow.chain([fast]).collect();
-    });
+    let town = Town::new(|seed| many(seed, SLOW, "dns = \"slow\""));
     let text = fs::read_to_string(&town.config).unwrap();
     let servers = text.lines().find_map(|line| line.strip_prefix("nameservers = ")).unwrap();
     fs::write(&town.config, format!("{text}\n{NOWHERE}{servers}\n")).unwrap();
@@ -58,4 +61,30 @@ fn slow_dns_holds_up_no_other_order() {
     town.edit("dns = \"slow\"", "dns = \"default\"");
     let ended = town.run("renew");
     assert_eq!((ended.code, town.cost()), (0, [SLOW + 1, SLOW + 1, 2, 0]), "{}", ended.all());
+}
+
+/// A call takes the CA so long.
+const LATENCY: Duration = Duration::from_millis(200);
+
+/// An order makes one call after the other: as many as are answered within one latency have a seat.
+#[test]
+fn few_orders_bother_the_ca_at_once() {
+    let town = Town::new(|seed| {
+        many(seed, SLOW, "");
+        ca_rules(seed, |rules| rules.latency = LATENCY);
+    });
+    let ended = town.run("renew");
+    assert_eq!((ended.code, town.cost()), (0, [SLOW + 1, SLOW + 1, 2, 0]), "{}", ended.all());
+    let of_orders = ["newOrder", "order", "authorization", "challenge", "finalize", "certificate"];
+    let calls = town.world.ca.all_calls();
+    let calls: Vec<_> =
+        calls.iter().filter(|call| of_orders.contains(&call.kind.as_str())).collect();
+    // Less than a latency, for clocks that differ.
+    let span = SignedDuration::from_millis(190);
+    let until = |from: usize| {
+        let within = |call: &&&Call| call.at.duration_since(calls[from].at) < span;
+        calls[from..].iter().take_while(within).count()
+    };
+    let most = (0..calls.len()).map(until).max().unwrap();
+    assert!((2..=8).contains(&most), "{most} at once");
 }

@@ -19,6 +19,13 @@ fn ended(child: Child) -> Ended {
     Ended::of(&child.wait_with_output().unwrap())
 }
 
+/// The process that `timeout` has started.
+fn of_timeout(child: &Child) -> String {
+    let id = child.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    children.trim().to_owned()
+}
+
 /// Waits until something has come about, for a minute at most.
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let patience = Instant::now() + Duration::from_secs(60);
@@ -140,10 +147,18 @@ fn a_hook_hands_over_what_another_run_holds() {
     let mut renew = spawn(house.command("renew"));
     until("an upload", || house.uploads() > sent);
     let (chain, _key) = house.lineage("a", &Leaf::new());
+    let claims = house.path("store/claims");
+    std::fs::remove_dir_all(&claims).unwrap();
     let begun = Instant::now();
-    let hook = house.run("hook --json --deadline 4");
+    let mut hook = spawn(house.command("hook --json --deadline 4"));
+    until("a claim", || claims.read_dir().is_ok_and(|mut claims| claims.next().is_some()));
+    assert_eq!(hook.try_wait().unwrap(), None, "the claim comes first");
+    let hook = ended(hook);
     let report = hook.json();
     let took = begun.elapsed();
+    let held =
+        format!("waiting for process {} (uploading to cdn.example.test)", of_timeout(&renew));
+    assert!(hook.stderr.contains(&held), "nothing says `{held}`: {}", hook.all());
     assert!(
         took < Duration::from_secs(14),
         "{took:?} of 4 s, and a loaded machine's 10: {}",

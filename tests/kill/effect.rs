@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::libc;
 use nix::sys::ptrace;
@@ -105,17 +105,19 @@ impl Call {
             let is_received = bytes > 0 && RECEIVING.contains(&self.number);
             let peer = Place::Open(0);
             let from = is_received.then(|| self.path(peer, program, thread)).flatten();
-            return from.filter(is_socket).map(|path| Effect { kind: Kind::Receive, path });
+            return from
+                .filter(|path| is_socket(path))
+                .map(|path| Effect { kind: Kind::Receive, path });
         }
         let (kind, place) = self.meant()?;
         let path = self.path(place, program, thread)?;
-        let effect = |kind, path| Some(Effect { kind, path });
-        match kind {
-            Kind::Write if is_socket(&path) => effect(Kind::Send, path),
-            Kind::Write | Kind::Send if !is_socket(&path) && !is_file(&path) => None,
-            Kind::Connect | Kind::Send if !is_socket(&path) => None,
-            kind => effect(kind, path),
-        }
+        let kind = match (kind, is_socket(&path)) {
+            (Kind::Write, true) => Kind::Send,
+            (Kind::Write, false) if !is_file(&path) => return None,
+            (Kind::Connect | Kind::Send, false) => return None,
+            (kind, _) => kind,
+        };
+        Some(Effect { kind, path })
     }
 
     fn meant(&self) -> Option<(Kind, Place)> {
@@ -149,18 +151,17 @@ fn text_at(thread: Pid, address: u64) -> PathBuf {
     OsString::from_vec(text).into()
 }
 
-fn is_socket(path: &PathBuf) -> bool {
+fn is_socket(path: &Path) -> bool {
     path.to_string_lossy().starts_with("socket:")
 }
 
 /// Not a pipe, an event, a terminal.
-fn is_file(path: &PathBuf) -> bool {
+fn is_file(path: &Path) -> bool {
     path.is_absolute() && !path.starts_with("/dev") && !path.starts_with("/proc")
 }
 
 const LONGEST_PATH: usize = 512;
 
-#[expect(clippy::cast_sign_loss, reason = "bits")]
 const MAKES: u64 = libc::O_CREAT as u64;
 
 const RECEIVING: [i64; 4] =

@@ -2,6 +2,7 @@
 //!
 //! `cargo test` kills at one effect of each sort; `CERTFERRY_KILL=all` at every single one, which takes many minutes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "what was struck")]
 #![cfg(target_os = "linux")]
 
 mod effect;

@@ -26,12 +26,12 @@ pub(crate) fn effects_of(flow: &Flow, counts: fn(&Effect) -> bool) -> Vec<Effect
 /// sort, and some between.
 pub(crate) fn points(effects: &[Effect]) -> Vec<usize> {
     if is_long() {
-        return (1..=effects.len() + MORE).collect();
+        return (1..=effects.len() * MORE / 4).collect();
     }
     let mut sorts = BTreeSet::new();
     let is_first = |effect: &Effect| sorts.insert(sort(effect));
     let firsts = effects.iter().map(is_first).collect::<Vec<_>>();
-    let is_point = |at: &usize| firsts[at - 1] || at % SPREAD == 0;
+    let is_point = |at: &usize| firsts[at - 1] || at.is_multiple_of(SPREAD);
     (1..=effects.len()).filter(is_point).collect()
 }
 
@@ -48,7 +48,7 @@ fn sort(effect: &Effect) -> (Kind, PathBuf) {
         false if effect.kind.is_network() => None,
         false => Some(path.as_path()),
     };
-    (effect.kind, sort.unwrap_or(Path::new("")).to_owned())
+    (effect.kind, sort.unwrap_or_else(|| Path::new("")).to_owned())
 }
 
 /// What came of many ends.
@@ -95,7 +95,7 @@ impl Tally {
 }
 
 /// Of the short form: each of so many is struck too.
-const SPREAD: usize = 8;
+const SPREAD: usize = 12;
 
-/// More effects than were counted.
-const MORE: usize = 10;
+/// Quarters of the effects that were counted: some runs have a tenth more.
+const MORE: usize = 5;

@@ -44,6 +44,7 @@ struct Tracer {
 /// Runs the program to its end, or to the blow, which falls before the effect: the kernel does not carry out what a killed
 /// program was about to do. Its thread must have no other children.
 pub(crate) fn trace(program: &Command, blow: Blow) -> Traced {
+    #[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
     let mut gate = gated(program).stdin(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(gate.id().try_into().unwrap());
     let follow = Options::PTRACE_O_TRACESYSGOOD

@@ -3,21 +3,18 @@
 
 use certferry_sandbox::cloud::Fault;
 
-use super::client::{Certbot, Client as _, glue, told};
+use super::client::{Certbot, Client as _, Deploys, glue, told};
 use super::hooks::{BOTH, in_step};
 use super::pebble::{Tricks, over_both, over_one};
-use super::program::{need_debian, script};
+use super::program::script;
+use super::served;
 use super::world::World;
-
-const HOOK: [&str; 2] = ["--deploy-hook", "certferry"];
-
-fn is_there() -> bool {
-    ["openssl", "curl"].iter().all(|name| need_debian(name, name).is_some())
-}
 
 #[test]
 fn a_failed_hook_heals_with_no_entry_in_the_configuration() {
-    let Some(certbot) = Certbot::of_debian(&HOOK).filter(|_| is_there()) else { return };
+    let Some(certbot) = Certbot::of_debian(Deploys::Yes).filter(|_| served::can_be_judged()) else {
+        return;
+    };
     over_both(|flavour| {
         let world = World::new(flavour, Tricks::NONE);
         let spot = world.spot();
@@ -37,7 +34,9 @@ fn a_failed_hook_heals_with_no_entry_in_the_configuration() {
 
 #[test]
 fn the_file_for_all_certificates_is_such_a_hook() {
-    let Some(certbot) = Certbot::of_debian(&[]).filter(|_| is_there()) else { return };
+    let Some(certbot) = Certbot::of_debian(Deploys::No).filter(|_| served::can_be_judged()) else {
+        return;
+    };
     over_both(|flavour| {
         let world = World::new(flavour, Tricks::NONE);
         let spot = world.spot();
@@ -53,7 +52,9 @@ fn the_file_for_all_certificates_is_such_a_hook() {
 
 #[test]
 fn what_is_well_is_no_error_to_it() {
-    let Some(certbot) = Certbot::of_debian(&HOOK).filter(|_| is_there()) else { return };
+    let Some(certbot) = Certbot::of_debian(Deploys::Yes).filter(|_| served::can_be_judged()) else {
+        return;
+    };
     over_one(|flavour| {
         let world = World::new(flavour, Tricks::NONE);
         let ran = certbot.obtain(&world.spot());
@@ -64,7 +65,9 @@ fn what_is_well_is_no_error_to_it() {
 
 #[test]
 fn a_dry_run_uploads_nothing() {
-    let Some(certbot) = Certbot::of_pypi(&HOOK).filter(|_| is_there()) else { return };
+    let Some(certbot) = Certbot::of_pypi(Deploys::Yes).filter(|_| served::can_be_judged()) else {
+        return;
+    };
     over_one(|flavour| {
         let world = World::new(flavour, Tricks::NONE);
         let spot = world.spot();

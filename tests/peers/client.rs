@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use self::acme_sh::{AcmeSh, Wired};
+pub(crate) use self::acmetool::Acmetool;
 pub(crate) use self::caddy::Caddy;
 pub(crate) use self::certbot::Certbot;
 pub(crate) use self::dehydrated::Dehydrated;
@@ -56,9 +58,13 @@ pub(crate) enum Deploys {
 }
 
 impl Deploys {
-    /// What wires the hook on a command line, as the client's README says; or nothing.
-    fn words<'a>(self, client: &str, words: &'a str) -> Vec<&'a str> {
-        if self == Self::Yes { told(client, words).split(' ').collect() } else { Vec::new() }
+    /// The flag with `certferry hook`, as the client's README says it; or nothing.
+    fn by<'a>(self, client: &str, flag: &'a str) -> Vec<&'a str> {
+        if self == Self::No {
+            return Vec::new();
+        }
+        told(client, &format!("{flag} \"certferry hook\""));
+        vec![flag, "certferry hook"]
     }
 }
 
@@ -77,6 +83,10 @@ pub(crate) struct Spot {
     pub(crate) folder: PathBuf,
     /// What the client has in its environment, and so its hook.
     pub(crate) vars: Vec<(&'static str, OsString)>,
+    /// certferry, for whoever must name it by its path.
+    pub(crate) certferry: PathBuf,
+    /// A program that runs the client, and its arguments; none: it runs by itself.
+    pub(crate) within: Vec<String>,
 }
 
 impl Spot {
@@ -86,7 +96,9 @@ impl Spot {
 
     /// A program whose environment holds nothing of this machine's.
     pub(crate) fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut words = self.within.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.env_clear().current_dir(&self.folder).env("HOME", &self.folder);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));

@@ -1,6 +1,7 @@
 //! ACME clients of others go from nothing to a certificate of the sandbox's CA, proved by the sandbox's DNS.
 
 use std::fs;
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,6 +10,7 @@ use certferry_sandbox::dns::ResponseCode;
 use certferry_sandbox::manage::Manage;
 use certferry_sandbox::world::{Seed, World};
 
+use super::adopts;
 use super::client::{
     APEX, Certbot, Client, Dehydrated, Deploys, EMAIL, Left, Lego, Spot, Uacme, WILDCARD,
 };
@@ -68,6 +70,8 @@ impl Place {
             exec: exec(folder.path(), &manage.url()),
             folder: folder.path().to_owned(),
             vars: Vec::new(),
+            certferry: PathBuf::new(),
+            within: Vec::new(),
         };
         Self { world, _manage: manage, spot, folder }
     }
@@ -146,7 +150,17 @@ fn check_by<C: Client>(known: &Known, client: Option<C>, obtain: impl FnOnce(&Pl
         assert!(looked, "{}: {} {:?}", known.agent, call.path, call.ending);
     }
     place.check(known, &left);
+    let (_, home) = HOMES.into_iter().find(|(agent, _)| known.agent.starts_with(agent)).unwrap();
+    adopts::check(known.agent, place.folder.path(), home, &left, &[WILDCARD, APEX]);
 }
+
+/// By the beginning of its User-Agent: a client's flag of `init`, and its folder here.
+const HOMES: [(&str, (&str, &str)); 4] = [
+    ("CertbotACMEClient/", ("certbot", "certbot/config")),
+    ("xenolf-acme/", ("lego", "lego")),
+    ("uacme/", ("uacme", "uacme")),
+    ("dehydrated/", ("dehydrated", "dehydrated")),
+];
 
 fn knows(agent: &'static str) -> Known {
     Known { agent, nonces: Nonces::Again, way: Way::Hook }
@@ -154,12 +168,12 @@ fn knows(agent: &'static str) -> Known {
 
 #[test]
 fn certbot_of_debian() {
-    check(&knows("CertbotACMEClient/"), Certbot::of_debian(&[]));
+    check(&knows("CertbotACMEClient/"), Certbot::of_debian(Deploys::No));
 }
 
 #[test]
 fn certbot_of_pypi() {
-    check(&knows("CertbotACMEClient/5."), Certbot::of_pypi(&[]));
+    check(&knows("CertbotACMEClient/5."), Certbot::of_pypi(Deploys::No));
 }
 
 /// Both ways side by side: it waits five seconds before it looks at a challenge again.
@@ -214,7 +228,7 @@ fn the_newest_heed_renewal_information() {
     // Side by side: both mostly wait.
     std::thread::scope(|scope| {
         scope.spawn(|| heeds("lego v5", Lego::v5(Deploys::No), true));
-        scope.spawn(|| heeds("certbot 5", Certbot::of_pypi(&[]), false));
+        scope.spawn(|| heeds("certbot 5", Certbot::of_pypi(Deploys::No), false));
     });
 }
 

@@ -17,9 +17,9 @@
 
 mod a2c;
 mod account;
+mod adopts;
 mod ari;
 mod certbot;
-#[allow(dead_code, reason = "not every client has a hook yet")]
 mod client;
 mod clients;
 mod crowd;

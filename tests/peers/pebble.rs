@@ -71,7 +71,12 @@ pub(crate) fn over_both(test: impl Fn(&Flavour)) {
 
 /// Runs a test with one Pebble, the newest that is there.
 pub(crate) fn over_one(test: impl Fn(&Flavour)) {
-    newest().or_else(debian).iter().for_each(test);
+    one().iter().for_each(test);
+}
+
+/// The newest Pebble that is there.
+pub(crate) fn one() -> Option<Flavour> {
+    newest().or_else(debian)
 }
 
 /// Runs a test with the Pebble that knows ARI.
@@ -79,7 +84,8 @@ pub(crate) fn over_newest(test: impl Fn(&Flavour)) {
     newest().iter().for_each(test);
 }
 
-fn debian() -> Option<Flavour> {
+/// That of 2022.
+pub(crate) fn debian() -> Option<Flavour> {
     let found = find("pebble").zip(find("pebble-challtestsrv"));
     let (pebble, challtestsrv) = need(found, "pebble", "apt-get install pebble")?;
     Some(flavour("pebble in PATH", pebble, challtestsrv))

@@ -5,8 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::program::run;
+use super::program::{need_debian, run};
 use super::world::{Ca, World};
+
+/// Is there what judges what is served, and what puts values into the DNS?
+pub(crate) fn can_be_judged() -> bool {
+    let needed = ["openssl", "curl"].map(|name| need_debian(name, name));
+    needed.iter().all(Option::is_some)
+}
 
 /// The chain that a CDN domain serves leads to the CA's root, and its key belongs to its leaf; answers the fingerprint.
 pub(crate) fn check<C: Ca>(world: &World<C>, api_name: &str) -> String {

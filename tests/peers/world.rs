@@ -105,6 +105,8 @@ impl World {
                 ("PATH", std::env::join_paths(path).unwrap()),
                 ("CERTFERRY_CONFIG", self.config().into()),
             ],
+            certferry: env!("CARGO_BIN_EXE_certferry").into(),
+            within: Vec::new(),
         }
     }
 

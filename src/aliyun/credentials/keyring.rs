@@ -17,7 +17,7 @@ use super::{Credentials, Miss};
 /// Where the AccessKey in use came from, and what was passed over before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The source, for people: `environment`, ``profile `prod` of /root/.aliyun/config.json (RamRoleArn)``...
+    /// The source, for people: `environment`, ``profile `prod` of /home/ops/.aliyun/config.json (RamRoleArn)``...
     pub source: String,
     /// The sources before it, each with why.
     pub passed_over: Vec<PassedOver>,

@@ -6,11 +6,10 @@ use tokio::time::Instant;
 
 use super::super::doctor::PATIENCE;
 use super::super::{Ended, Refusal};
-use super::search::{self, Home};
+use super::search::{self, Home, Judge};
 use super::{cloud, meant, place, text_of};
 use crate::aliyun;
 use crate::cli::{Global, Init as Flags};
-use crate::config::Config;
 use crate::ground::Ground;
 use crate::init::{self, Adoption, Answers, Cdn, Document, Found, State};
 use crate::run::Run;
@@ -20,11 +19,13 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let file = place(global, &ground);
     let before = text_of(&file)?;
     let config = meant(before.as_deref().unwrap_or_default(), &file)?;
+    let account = super::super::account_of(&config, flags.aliyun.as_deref())?;
     let homes = homes(flags, &ground)?;
-    let found = search::found(&homes);
     let now = ground.clock.now();
-    let cdn = ask(config.clone(), ground, &found).await;
-    let adoptions = init::adopt(found, &config, cdn.as_ref().ok(), now);
+    let mut run = super::super::open(config.clone(), None, ground)?;
+    let (found, refused) = search::found(&homes, Judge { roots: &run.roots, now });
+    let cdn = ask(&mut run, &account, &found).await;
+    let adoptions = init::adopt(found, &config, &account, cdn.as_ref().ok(), now);
     let entries = entries(&adoptions, flags.discover);
     let text = init::text(
         before.as_deref().unwrap_or_default(),
@@ -36,16 +37,24 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     if is_written {
         store::write_config(&file, before.as_deref(), &text)?;
     }
-    let all = Told { adoptions: &adoptions, entries: &entries, homes: &homes, file: &file };
-    let code = match (adoptions.iter().any(Adoption::is_unfit), is_written) {
+    let all = Told {
+        adoptions: &adoptions,
+        entries: &entries,
+        homes: &homes,
+        refused: &refused,
+        file: &file,
+    };
+    let is_well = refused.is_empty() && !adoptions.iter().any(Adoption::is_unfit);
+    let code = match (!is_well, is_written) {
         (true, _) => 1,
         (false, true) if global.detailed_exit_code => 3,
         (false, _) => 0,
     };
     let written = is_written.then(|| file.display().to_string());
     if flags.json {
-        let stdout = Document::new(&adoptions, entries.join("\n"), written).json();
-        return Ok(Ended { stdout, stderr: String::new(), code });
+        let document = Document::new(&adoptions, entries.join("\n"), written);
+        let stdout = Document { ok: is_well, ..document }.json();
+        return Ok(Ended { stdout, stderr: all.refusals(), code });
     }
     let stdout = match &written {
         Some(file) => added(&entries, file),
@@ -87,12 +96,11 @@ fn no_home(client: &str, said: Option<&Path>) -> Refusal {
     Refusal::Wrong(told::lines("error", &what, &help))
 }
 
-/// What the account says of them.
-async fn ask(config: Config, ground: Ground, found: &[Found]) -> Result<Cdn, aliyun::Error> {
-    let mut run = Run::trusting_all(config, None, ground);
+/// What the account says of them, as long as a person waits.
+async fn ask(run: &mut Run, account: &str, found: &[Found]) -> Result<Cdn, aliyun::Error> {
     run.only_looks();
     run.deadline = Some(Instant::now() + PATIENCE);
-    cloud::ask(&run, found).await
+    cloud::ask(run, account, found).await
 }
 
 fn added(entries: &[String], file: &str) -> String {
@@ -107,19 +115,28 @@ struct Told<'a> {
     adoptions: &'a [Adoption],
     entries: &'a [String],
     homes: &'a [Home],
+    refused: &'a [String],
     file: &'a Path,
 }
 
 impl Told<'_> {
+    fn refusals(&self) -> String {
+        let line = |why: &String| {
+            let (what, help) = told::split(why);
+            told::lines("error", &what, &help)
+        };
+        self.refused.iter().map(line).collect()
+    }
+
     fn failures(&self) -> String {
         let unfit: Vec<Adoption> =
             self.adoptions.iter().filter(|one| one.is_unfit()).cloned().collect();
-        init::list(&unfit)
+        init::list(&unfit) + &self.refusals()
     }
 
     fn lines(&self, flags: &Flags, unasked: Option<&aliyun::Error>) -> String {
-        let mut lines = init::list(self.adoptions);
-        if self.adoptions.is_empty() {
+        let mut lines = init::list(self.adoptions) + &self.refusals();
+        if self.adoptions.is_empty() && self.refused.is_empty() {
             for home in self.homes {
                 lines += &format!("{}: nothing in {}\n", home.client(), home.path.display());
             }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::aliyun::Error;
 use crate::cert::Leaf;
 use crate::config::CdnDomain;
-use crate::init::{ACCOUNT, Cdn, Found};
+use crate::init::{Cdn, Found};
 use crate::plan::Listing;
 use crate::run::Run;
 
@@ -18,8 +18,8 @@ const LOOKS: usize = 32;
 ///
 /// # Errors
 /// They cannot be listed.
-pub(super) async fn ask(run: &Run, found: &[Found]) -> Result<Cdn, Error> {
-    let domains = run.cdn_domains(ACCOUNT).await?;
+pub(super) async fn ask(run: &Run, account: &str, found: &[Found]) -> Result<Cdn, Error> {
+    let domains = run.cdn_domains(account).await?;
     let named = domains.iter().map(|domain| (domain.name.as_str(), domain.status.as_str()));
     let listing = Listing::new(named);
     let held = found.iter().filter_map(|one| one.held.as_ref().ok());
@@ -28,7 +28,7 @@ pub(super) async fn ask(run: &Run, found: &[Found]) -> Result<Cdn, Error> {
         .map(|(listed, _)| listed.domain.clone())
         .collect();
     let looks = covered.into_iter().map(async |domain| {
-        let leaf = served(run, &domain).await?;
+        let leaf = served(run, account, &domain).await?;
         Some((domain, (leaf.issuer, leaf.not_after)))
     });
     let serving: Vec<_> = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
@@ -36,8 +36,8 @@ pub(super) async fn ask(run: &Run, found: &[Found]) -> Result<Cdn, Error> {
 }
 
 /// What a CDN domain serves. Where that may not be read, nothing is known to be in the way.
-async fn served(run: &Run, domain: &CdnDomain) -> Option<Leaf> {
-    let account = run.account(ACCOUNT).ok()?.until(run.deadline);
+async fn served(run: &Run, account: &str, domain: &CdnDomain) -> Option<Leaf> {
+    let account = run.account(account).ok()?.until(run.deadline);
     let shown = account.describe_domain_certificate_info(&domain.api_name).await.ok()??;
     let pem = shown.certificate_pem.filter(|_| shown.status_on)?;
     Leaf::read(pem.as_bytes()).ok()

@@ -1,7 +1,13 @@
 //! What other clients have on this machine, by the table of their layouts.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
+use crate::cert::Cert;
+use crate::check::{Fault, Roots, check};
+use crate::config::CdnDomain;
 use crate::ground::Env;
 use crate::init::{Caught, Found, Held, LAYOUTS, Layout};
 use crate::{look, store, told};
@@ -16,6 +22,27 @@ pub(super) struct Home {
 impl Home {
     pub(super) fn client(&self) -> &'static str {
         self.layout.client
+    }
+}
+
+/// By what it is judged whether a CDN domain may have a certificate.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
+    pub(super) roots: &'a Roots,
+    pub(super) now: Timestamp,
+}
+
+impl Judge<'_> {
+    /// What would keep it from every CDN domain, each with its remedy. Its dates are judged elsewhere.
+    fn faults(self, cert: &Cert) -> Vec<String> {
+        let name = cert.leaf().names.first();
+        let Some(domain) = name.and_then(|name| CdnDomain::read(name).ok()) else {
+            return Vec::new();
+        };
+        let faults = check(cert, &domain, self.roots, self.now).into_iter();
+        let lasts =
+            |fault: &Fault| !matches!(fault, Fault::Expired { .. } | Fault::NotYetValid { .. });
+        faults.filter(lasts).map(|fault| format!("{fault}\nhelp: {}", fault.help())).collect()
     }
 }
 
@@ -41,25 +68,43 @@ pub(super) fn every_home(env: &Env) -> Vec<Home> {
     clients.into_iter().flat_map(|client| homes(client, None, env)).collect()
 }
 
-/// The certificates in these folders, by client and path.
-pub(super) fn found(homes: &[Home]) -> Vec<Found> {
-    let mut all: Vec<Found> = homes.iter().flat_map(of_home).collect();
+/// The certificates in these folders, by client and path; and what could not be looked through, with the remedy.
+pub(super) fn found(homes: &[Home], judge: Judge<'_>) -> (Vec<Found>, Vec<String>) {
+    let mut refused = Vec::new();
+    let mut all: Vec<Found> =
+        homes.iter().flat_map(|home| of_home(home, judge, &mut refused)).collect();
     all.dedup_by(|one, other| one.source == other.source);
-    all
+    refused.dedup();
+    (all, refused)
 }
 
-fn of_home(home: &Home) -> Vec<Found> {
+fn of_home(home: &Home, judge: Judge<'_>, refused: &mut Vec<String>) -> Vec<Found> {
     let mut places = vec![(home.path.clone(), Caught::default())];
     for part in home.layout.parts() {
-        places = places.iter().flat_map(|(path, caught)| below(path, caught, part)).collect();
+        let inner = places.iter().flat_map(|(path, caught)| below(path, caught, part, refused));
+        places = inner.collect();
     }
     places.retain(|(_, caught)| home.layout.has(caught));
-    places.iter().map(|(chain, caught)| look_at(home, chain, caught)).collect()
+    places.iter().map(|(chain, caught)| look_at(home, judge, chain, caught)).collect()
 }
 
-/// What fits one part of a path. What cannot be listed has nothing: the folder above it may not be a client's at all.
-fn below(path: &Path, caught: &Caught, part: &str) -> Vec<(PathBuf, Caught)> {
-    let names = std::fs::read_dir(path).into_iter().flatten().flatten();
+/// What fits one part of a path. A path that goes on below a file is none of the client's.
+fn below(
+    path: &Path,
+    caught: &Caught,
+    part: &str,
+    refused: &mut Vec<String>,
+) -> Vec<(PathBuf, Caught)> {
+    let names = match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten(),
+        Err(error) => {
+            if ![ErrorKind::NotADirectory, ErrorKind::NotFound].contains(&error.kind()) {
+                let path = path.display();
+                refused.push(format!("{path} cannot be read: {error}\nhelp: run this as root, or as who owns it: ls -ld {path}"));
+            }
+            return Vec::new();
+        }
+    };
     let mut names: Vec<String> =
         names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
@@ -67,11 +112,14 @@ fn below(path: &Path, caught: &Caught, part: &str) -> Vec<(PathBuf, Caught)> {
     names.into_iter().filter_map(fits).collect()
 }
 
-fn look_at(home: &Home, chain: &Path, caught: &Caught) -> Found {
+fn look_at(home: &Home, judge: Judge<'_>, chain: &Path, caught: &Caught) -> Found {
     let source = home.layout.source(&home.path, chain, caught);
     let read = store::glance(&source, look::caller());
     let held = match read {
-        Ok(cert) => Ok(Held { leaf: cert.leaf().clone(), key: cert.key().kind().clone() }),
+        Ok(cert) => {
+            let (leaf, key) = (cert.leaf().clone(), cert.key().kind().clone());
+            Ok(Held { leaf, key, faults: judge.faults(&cert) })
+        }
         Err(error) => Err(told::text(&error)),
     };
     let renews_by = home.layout.renews_by.map(|file| home.path.join(caught.fill(file)));

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::super::doctor::{PATIENCE, diagnose, marks};
 use super::super::{Ended, Refusal};
+use super::search::{self, Judge};
 use super::talk::{Silent, Talk, Usual};
-use super::{meant, place, search, text_of};
+use super::{meant, place, text_of};
+use crate::check::Roots;
 use crate::cli::{Global, Init as Flags};
 use crate::config::{Config, Errors};
 use crate::doctor::{Check, Diagnosis, Shown, State};
@@ -115,7 +117,15 @@ impl Wizard {
     async fn ask(&mut self) -> Result<Diagnosis, Stopped> {
         account::ask(self).await?;
         let cdn = account::cdn(self).await?;
-        let found = search::found(&search::every_home(&self.ground.env));
+        // Trust that cannot be read is told by the checks at the end.
+        let config = self.config().map_err(wrong)?;
+        let roots = Run::new(config, None, self.live_ground()).map_or(Roots::Any, |run| run.roots);
+        let judge = Judge { roots: &roots, now: self.ground.clock.now() };
+        let (found, refused) = search::found(&search::every_home(&self.ground.env), judge);
+        for why in refused {
+            let (what, help) = told::split(&why);
+            self.talk.tell(told::lines("warning", &what, &help));
+        }
         certificates::adopt(self, cdn.as_ref(), &found).await?;
         certificates::issue(self, cdn.as_ref(), &found).await?;
         let config = self.config().map_err(wrong)?;

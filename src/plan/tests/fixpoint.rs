@@ -17,7 +17,9 @@ fn carry_out(plan: &Plan, seen: &mut Seen, now: Timestamp) {
         let of = seen.lineages.get_mut(&step.certificate).unwrap();
         match (step.kind, &step.target) {
             (Kind::Issue, _) => {
-                let fresh = Leaf { names: every_name(), ..leaf(200, 90) };
+                // Each lineage's is its own.
+                let number = step.certificate.as_bytes()[0];
+                let fresh = Leaf { names: every_name(), ..leaf(number, 90) };
                 let directory = "https://ca.test/dir".to_owned();
                 let from = OrderedFrom { directory, account: String::new(), at: now };
                 of.memory.complete(fresh.fingerprint, of.asked.clone(), from);
@@ -152,15 +154,14 @@ fn wish(number: u8, start: i64, hurries: u32) -> Ari {
     }
 }
 
-fn any_target() -> impl Strategy<Value = (TargetSeen, Option<Foreign>)> {
+fn any_target() -> impl Strategy<Value = TargetSeen> {
     let taken = (0_u8..6, 0_i64..30, any_served())
         .prop_map(|(number, ago, was)| taken(number, ago, before(&was)).unwrap());
-    let foreign = prop_oneof![Just(Foreign::LeftAlone), Just(Foreign::Replaced)];
     let ours = (any::<bool>(), any::<bool>());
-    (any_served(), proptest::option::of(taken), ours, proptest::option::of(foreign)).prop_map(
-        |(served, taken, (by_name, remembered), discovered)| {
+    (any_served(), proptest::option::of(taken), ours).prop_map(
+        |(served, taken, (by_name, remembered))| {
             let memory = TargetMemory { taken, ..TargetMemory::default() };
-            (TargetSeen { served, memory, ours: Ours { by_name, remembered } }, discovered)
+            TargetSeen { served, memory, ours: Ours { by_name, remembered } }
         },
     )
 }
@@ -213,23 +214,107 @@ fn may_ask(seen: &LineageSeen, now: Timestamp) -> bool {
         || seen.fallback.is_some() && may(&seen.memory.fallback_failures, WISHES[1])
 }
 
+/// A configuration, claims and an account's list, as numbers that make one.
+#[derive(Clone, Debug)]
+struct Said {
+    /// Of each certificate: is it issued elsewhere, does it discover, is what is foreign replaced there?
+    certificates: Vec<(bool, bool, bool)>,
+    /// To which of them each name is given; to none, if there is no such one.
+    given: Vec<usize>,
+    /// Of each claim: its folder, the hour of its hook, which names it wants, does it discover?
+    claims: Vec<(usize, i64, Vec<bool>, bool)>,
+    /// Which of the names the account's list has.
+    listed: Vec<bool>,
+}
+
+/// Two of them are folders that a configuration may name.
+const FOLDERS: [&str; 4] = ["/l/a", "/l/b", "/l/x", "/l/y"];
+
+const CERTIFICATES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn any_said() -> impl Strategy<Value = Said> {
+    use proptest::collection::vec;
+    let names = || vec(any::<bool>(), NAMES.len());
+    (
+        vec((any::<bool>(), any::<bool>(), any::<bool>()), 0..=CERTIFICATES.len()),
+        vec(0..=CERTIFICATES.len(), NAMES.len()),
+        vec((0..FOLDERS.len(), 0_i64..3, names(), any::<bool>()), 0..6),
+        names(),
+    )
+        .prop_map(|(certificates, given, claims, listed)| Said {
+            certificates,
+            given,
+            claims,
+            listed,
+        })
+}
+
+/// Those of the names whose place is true.
+fn chosen(places: impl IntoIterator<Item = bool>) -> Vec<&'static str> {
+    NAMES.into_iter().zip(places).filter(|(_, is_it)| *is_it).map(|(name, _)| name).collect()
+}
+
+impl Said {
+    /// Who owns what by it, what is discovered included.
+    fn owned(&self) -> Vec<Lineage> {
+        let mut owners = ownership(&self.config(), &self.claims());
+        let listed = chosen(self.listed.iter().copied()).into_iter();
+        let listing = Listing::new(listed.map(|name| (name, "online")));
+        let names = owners.lineages.iter().map(|lineage| (lineage.name.clone(), every_name()));
+        let known = Known {
+            names: names.collect(),
+            listings: [("default".to_owned(), listing)].into(),
+            ..Known::default()
+        };
+        discover(&mut owners, &known);
+        owners.lineages
+    }
+
+    fn config(&self) -> Config {
+        let given: Vec<Vec<&str>> = (0..self.certificates.len())
+            .map(|at| chosen(self.given.iter().map(|owner| *owner == at)))
+            .collect();
+        let folders = ["/l/a", "/l/b", "/l/c", "/l/d"];
+        let rows: Vec<_> = (self.certificates.iter().enumerate())
+            .map(|(at, (is_source, ..))| {
+                (CERTIFICATES[at], is_source.then_some(folders[at]), given[at].as_slice())
+            })
+            .collect();
+        let mut config = config(&rows);
+        for (certificate, (_, discovers, replaces)) in
+            config.certificates.iter_mut().zip(&self.certificates)
+        {
+            certificate.deploy[0].discover = *discovers;
+            certificate.deploy[0].replace_foreign = *replaces;
+        }
+        config
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let claim = |(folder, hour, wants, discovers): &(usize, i64, Vec<bool>, bool)| Claim {
+            discovers: discovers.then(|| "default".to_owned()),
+            ..claim(FOLDERS[*folder], *hour, &chosen(wants.iter().copied()))
+        };
+        // A client and its folder have one claim.
+        let latest: BTreeMap<_, _> =
+            self.claims.iter().map(claim).map(|claim| (claim.source.clone(), claim)).collect();
+        latest.into_values().collect()
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
     #[test]
     fn the_plan_of_a_world_in_which_it_was_carried_out_is_empty(
-        lineages in proptest::collection::vec(any_lineage(), 3),
-        targets in proptest::collection::vec(any_target(), 4),
-        claimed in proptest::collection::vec((0_usize..4, 0_i64..3, 0_usize..2), 0..6),
+        said in any_said(),
+        lineages in proptest::collection::vec(any_lineage(), CERTIFICATES.len() + FOLDERS.len()),
+        targets in proptest::collection::vec(any_target(), NAMES.len()),
     ) {
-        let config = config(&[("a", None, &NAMES[..1]), ("b", Some("/l/b"), &NAMES[1..2])]);
-        let claims: Vec<Claim> = claimed.iter().map(|(t, hour, source)| claim(["/l/b", "/l/c"][*source], *hour, &NAMES[*t..=*t])).collect();
-        let mut owned = ownership(&config, &claims).lineages;
-        for own in owned.iter_mut().flat_map(|lineage| &mut lineage.targets) {
-            let at = NAMES.iter().position(|name| *name == own.target.domain.api_name).unwrap();
-            own.discovered = targets[at].1;
-        }
+        let owned = said.owned();
         let mut seen = Seen {
             lineages: owned.iter().zip(lineages).map(|(lineage, seen)| (lineage.name.clone(), seen)).collect(),
-            targets: NAMES.iter().zip(targets).map(|(name, (seen, _))| (target(name), seen)).collect(),
+            targets: NAMES.iter().zip(targets).map(|(name, seen)| (target(name), seen)).collect(),
         };
         let now = at(NOW);
         let first = plan(&owned, &seen, &Asked::default(), now);

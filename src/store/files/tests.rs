@@ -5,8 +5,12 @@ use std::cell::Cell;
 
 use super::*;
 
+/// So many file steps more, and then this.
+type Halt = (usize, Box<dyn FnOnce()>);
+
 thread_local! {
     static STEPS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    static HALT: Cell<Option<Halt>> = const { Cell::new(None) };
 }
 
 /// Runs `work` as a process that is killed before its file step number `steps` (from 0): that step and all after it
@@ -18,7 +22,24 @@ pub(in crate::store) fn killed_after<T>(steps: usize, work: impl FnOnce() -> T) 
     outcome
 }
 
+/// Runs `work`, and `halt` in its midst: before its file step number `steps` (from 0).
+pub(in crate::store) fn halted_before<T>(
+    steps: usize,
+    halt: Box<dyn FnOnce()>,
+    work: impl FnOnce() -> T,
+) -> T {
+    HALT.set(Some((steps, halt)));
+    let outcome = work();
+    HALT.set(None);
+    outcome
+}
+
 pub(super) fn step() -> io::Result<()> {
+    match HALT.take() {
+        Some((0, halt)) => halt(),
+        Some((left, halt)) => HALT.set(Some((left - 1, halt))),
+        None => {}
+    }
     match STEPS_LEFT.get() {
         Some(0) => Err(io::Error::other("killed")),
         Some(left) => {

@@ -17,7 +17,7 @@ static PAIRS: LazyLock<Vec<(String, String)>> =
 
 /// What a run does to the store.
 #[derive(Clone, Debug)]
-enum Act {
+pub(super) enum Act {
     /// Begins a version of `ours` and remembers it as the order's.
     Begin(usize),
     /// Completes the order's version, and remembers that.
@@ -33,7 +33,7 @@ enum Act {
 
 /// What must be there, whatever happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Model {
+pub(super) struct Model {
     /// Which pair is ordered.
     ordered: Option<usize>,
     /// Pairs that were issued, the newest last.
@@ -44,7 +44,7 @@ struct Model {
 
 impl Model {
     /// What is there after the act, if it comes to its end.
-    fn after(&self, act: &Act, call: usize) -> Self {
+    pub(super) fn after(&self, act: &Act, call: usize) -> Self {
         let mut after = self.clone();
         match act {
             Act::Begin(pair) => after.ordered = after.ordered.or(Some(*pair)),
@@ -57,7 +57,7 @@ impl Model {
     }
 
     /// What the folder says.
-    fn of(store: &Store) -> Self {
+    pub(super) fn of(store: &Store) -> Self {
         let memory = store.lineage("ours").unwrap();
         let known = store.claims().unwrap();
         assert_eq!(known.warnings, Vec::<String>::new(), "a claim is damaged");
@@ -88,7 +88,7 @@ fn pair_of(held: &Key) -> usize {
     PAIRS.iter().position(is_it).unwrap()
 }
 
-fn act(store: &Store, act: &Act, call: usize) -> anyhow::Result<()> {
+pub(super) fn act(store: &Store, act: &Act, call: usize) -> anyhow::Result<()> {
     let source = |number: usize| PathBuf::from(format!("/{number}"));
     match act {
         Act::Begin(pair) => begin(store, *pair),
@@ -134,8 +134,8 @@ fn complete(store: &Store) -> anyhow::Result<()> {
     })
 }
 
-fn acts() -> impl Strategy<Value = Vec<(Act, bool, Option<usize>)>> {
-    let act = prop_oneof![
+pub(super) fn an_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
         3 => (0_usize..6).prop_map(Act::Begin),
         4 => Just(Act::Complete),
         2 => (0_usize..6).prop_map(Act::Keep),
@@ -143,14 +143,17 @@ fn acts() -> impl Strategy<Value = Vec<(Act, bool, Option<usize>)>> {
         2 => (0_usize..3).prop_map(Act::Claim),
         1 => (0_usize..3).prop_map(Act::Forget),
         1 => Just(Act::Open),
-    ];
+    ]
+}
+
+fn acts() -> impl Strategy<Value = Vec<(Act, bool, Option<usize>)>> {
     // The longest act has 20 file steps.
     let killed = prop_oneof![1 => Just(None), 1 => (0_usize..20).prop_map(Some)];
-    prop::collection::vec((act, any::<bool>(), killed), 1..24)
+    prop::collection::vec((an_act(), any::<bool>(), killed), 1..24)
 }
 
 /// Each version that is complete is a Cert, and so is what `live` points at.
-fn check_versions(store: &Store) {
+pub(super) fn check_versions(store: &Store) {
     for lineage in ["ours", "theirs"] {
         for version in store.versions(lineage).unwrap() {
             assert!(store.version(lineage, version).unwrap().is_some(), "{lineage} {version}");

@@ -94,6 +94,7 @@ fn who_we_are() {
         let config = certferry::config::Aliyun { role, ..config.clone() };
         let half = [("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY_ID)];
         let ground = certferry::ground::Ground {
+            input: certferry::ground::Input::nothing(),
             clock: certferry::ground::Clock::new(jiff::Timestamp::now),
             env: certferry::ground::Env::from_iter(half),
             stop: tokio_util::sync::CancellationToken::new(),

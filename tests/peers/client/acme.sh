@@ -19,12 +19,13 @@ _debug2() { :; }
 _debug3() { :; }
 _exists() { command -v "$1" >/dev/null 2>&1; }
 
-# What a hook has saved is there again at the next renewal, unless the environment says otherwise.
+# What a hook has saved last is there again at the next renewal, unless the environment says otherwise.
 _getdeployconf() {
   eval "_said=\${$1:-}"
   [ -z "$_said" ] || return 0
-  _saved="$(sed -n "s/^SAVED_$1='\(.*\)'\$/\1/p" "$DOMAIN_CONF" 2>/dev/null)"
+  _saved="$(sed -n "s/^SAVED_$1='\(.*\)'\$/\1/p" "$DOMAIN_CONF" 2>/dev/null | tail -n 1)"
   eval "$1=\$_saved"
+  export "${1?}"
 }
 _savedeployconf() { printf "SAVED_%s='%s'\n" "$1" "$2" >>"$DOMAIN_CONF"; }
 

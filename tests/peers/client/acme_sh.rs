@@ -2,16 +2,16 @@
 
 use std::fs;
 
-use super::{Client, Dehydrated, Deploys, Left, Spot, glue};
+use super::{Client, Dehydrated, Deploys, Left, Spot, glue, told};
 use crate::program::{Ran, script};
 
 /// How acme.sh is told to call certferry.
 #[derive(Clone, Copy)]
 pub(crate) enum Wired {
-    /// `--deploy-hook certferry`, with the file of ours in its folder.
-    DeployHook,
-    /// `--reloadcmd` with these words.
-    ReloadCmd(&'static str),
+    /// `--deploy-hook certferry`, with the file of ours in its folder, and these CDN domains at the first call.
+    DeployHook(&'static str),
+    /// `--reloadcmd`.
+    ReloadCmd,
 }
 
 pub(crate) struct AcmeSh {
@@ -28,6 +28,7 @@ impl AcmeSh {
     fn install(&self, spot: &Spot, issued: &Ran) -> Ran {
         assert_eq!(issued.code, Some(0), "{issued:#?}");
         let home = spot.at(".acme.sh");
+        let is_first = !home.exists();
         let (folder, hooks) = (home.join("example.test"), home.join("deploy"));
         fs::create_dir_all(&folder).unwrap();
         fs::create_dir_all(&hooks).unwrap();
@@ -43,13 +44,17 @@ impl AcmeSh {
         }
         let mut command = spot.command(&script(&spot.at("acme.sh"), include_str!("acme.sh")));
         match self.wired {
-            Wired::DeployHook => {
+            Wired::DeployHook(domains) => {
+                if is_first {
+                    command.env(told("acme.sh", "CERTFERRY_DOMAINS"), domains);
+                }
                 let hook = hooks.join("certferry.sh");
                 fs::write(&hook, glue("acme.sh/certferry.sh")).unwrap();
                 command.args(["deploy", "certferry"]).arg(hook);
             }
-            Wired::ReloadCmd(words) => {
-                command.args(["reload", super::told("acme.sh", words)]);
+            Wired::ReloadCmd => {
+                told("acme.sh", "--reloadcmd \"certferry hook\"");
+                command.args(["reload", "certferry hook"]);
             }
         }
         spot.run(command)

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::{Client, Deploys, EMAIL, Left, Spot, WILDCARD, glue};
 use crate::program::{Ran, need_debian, script};
@@ -17,18 +16,23 @@ impl Acmetool {
         Some(Self { program: need_debian("acmetool", "acmetool")?, deploys })
     }
 
-    /// As its timer does.
-    fn reconcile(&self, spot: &Spot) -> Ran {
-        let mut command = self.command(spot);
-        command.arg("reconcile");
-        spot.run(command)
+    /// Its hooks folder holds nothing but the hook that deploys.
+    pub(crate) fn obtain_alone(&self, spot: &Spot) -> Ran {
+        self.configure(spot);
+        fs::remove_file(spot.at("acme-hooks/challenges")).unwrap();
+        self.run(spot, &["reconcile"])
     }
 
-    pub(crate) fn command(&self, spot: &Spot) -> Command {
+    /// Calls its hooks as if the certificate were new.
+    pub(crate) fn notify(&self, spot: &Spot) -> Ran {
+        self.run(spot, &["test-notify", WILDCARD])
+    }
+
+    fn run(&self, spot: &Spot, args: &[&str]) -> Ran {
         let mut command = spot.command(&self.program);
-        command.env("SSL_CERT_FILE", &spot.tls_root).arg("--batch");
+        command.env("SSL_CERT_FILE", &spot.tls_root).arg("--batch").args(args);
         command.arg("--state").arg(spot.at("acme")).arg("--hooks").arg(spot.at("acme-hooks"));
-        command
+        spot.run(command)
     }
 
     fn configure(&self, spot: &Spot) {
@@ -62,13 +66,13 @@ exit 42"#,
 impl Client for Acmetool {
     fn obtain(&self, spot: &Spot) -> Ran {
         self.configure(spot);
-        self.reconcile(spot)
+        self.run(spot, &["reconcile"])
     }
 
     fn again(&self, spot: &Spot) -> Ran {
         // It knows no force: what it does not find, it obtains.
         fs::remove_dir_all(fs::canonicalize(spot.at("acme/live").join(WILDCARD)).unwrap()).unwrap();
-        self.reconcile(spot)
+        self.run(spot, &["reconcile"])
     }
 
     fn left(&self, spot: &Spot) -> Left {

@@ -4,56 +4,45 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{APEX, Client, EMAIL, Left, Spot};
+use super::{APEX, Client, Deploys, EMAIL, Left, Spot, glue};
 use crate::program::{Program, Ran, find, home, need, script, wait_until};
 
 /// Caddy asks for a certificate as soon as it runs; the CA answers at once.
 const OBTAINED: Duration = Duration::from_secs(60);
 
 pub(crate) struct Caddy {
-    program: PathBuf,
-    /// The Caddyfile's line for the event; none: this Caddy can run nothing at an event.
-    event: Option<String>,
+    pub(crate) program: PathBuf,
+    deploys: Deploys,
 }
 
 impl Caddy {
-    pub(crate) fn newest(event: &str) -> Option<Self> {
+    /// With the plugin that runs a command at an event.
+    pub(crate) fn newest() -> Option<Self> {
         let program = home().join("bin/caddy");
         let found = program.is_file().then_some(program);
         let program = need(found, "newest caddy", "see .ci/run, which builds it by Go")?;
-        Some(Self { program, event: Some(event.to_owned()) })
+        Some(Self { program, deploys: Deploys::Yes })
     }
 
-    /// Debian's Caddy has no plugin that runs a command at an event.
+    /// Without that plugin.
     pub(crate) fn of_debian() -> Option<Self> {
         let unpacked = home().join("debian/usr/bin/caddy");
         let found = find("caddy").or_else(|| unpacked.is_file().then_some(unpacked));
-        Some(Self { program: need(found, "caddy", "apt-get install caddy")?, event: None })
+        Some(Self { program: need(found, "caddy", "apt-get install caddy")?, deploys: Deploys::No })
     }
 
     /// Lets it run until its hook has ended, or until it has obtained; the Ran is the hook's.
     fn serve(&self, spot: &Spot, more: &str) -> Ran {
-        let [http, tls] = spot.ports.expect("a CA that looks at ports");
-        let events = |line: &String| format!("\tevents {{\n\t\t{line}\n\t}}\n");
-        let events = self.event.as_ref().map(events).unwrap_or_default();
-        let caddyfile = format!(
-            "{{\n\tadmin off\n\tstorage file_system {}\n\thttp_port {http}\n\thttps_port {tls}\n\
-             \tdefault_bind 127.0.0.1\n\tacme_ca {}\n\tacme_ca_root {}\n\temail {EMAIL}\n{more}\
-             {events}}}\n{APEX} {{\n\trespond ok\n}}\n",
-            spot.at("caddy").display(),
-            spot.directory,
-            spot.tls_root.display(),
-        );
-        fs::write(spot.at("Caddyfile"), caddyfile).unwrap();
+        fs::write(spot.at("Caddyfile"), self.caddyfile(spot, more)).unwrap();
         let ended = spot.at("ended");
         drop(fs::remove_file(&ended));
         let mut command = spot.command(&self.program);
         command.args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]);
         command.env("PATH", noted(spot));
         let caddy = Program::start(command, &spot.folder, "caddy");
-        let is_done = || match self.event {
-            Some(_) => ended.exists(),
-            None => caddy.said().contains("certificate obtained successfully"),
+        let is_done = || match self.deploys {
+            Deploys::Yes => ended.exists(),
+            Deploys::No => caddy.said().contains("certificate obtained successfully"),
         };
         let is_done = wait_until(OBTAINED, is_done);
         let stdout = caddy.said();
@@ -61,13 +50,31 @@ impl Caddy {
         let code = fs::read_to_string(ended).map_or(0, |code| code.trim().parse().unwrap());
         Ran { code: Some(code), stdout, stderr: String::new() }
     }
+
+    /// Ours of `hooks/`, and what leads it to this CA.
+    fn caddyfile(&self, spot: &Spot, more: &str) -> String {
+        let [http, tls] = spot.ports.expect("a CA that looks at ports");
+        let options = format!(
+            "{{\n\tadmin off\n\temail {EMAIL}\n\tacme_ca {}\n\tacme_ca_root {}\n\
+             \thttp_port {http}\n\thttps_port {tls}\n\tdefault_bind 127.0.0.1\n{more}",
+            spot.directory,
+            spot.tls_root.display(),
+        );
+        let ours = match self.deploys {
+            Deploys::Yes => glue("caddy/Caddyfile"),
+            Deploys::No => "{\n}\n".to_owned(),
+        };
+        let config = spot.at("config.toml").display().to_string();
+        let ours = ours.replace("/etc/certferry/caddy.toml", &config);
+        ours.replacen("{\n", &options, 1) + &format!("{APEX} {{\n\trespond ok\n}}\n")
+    }
 }
 
 /// A PATH whose certferry notes how it ended: Caddy tells nobody.
 fn noted(spot: &Spot) -> std::ffi::OsString {
     let bin = spot.at("bin");
     fs::create_dir_all(&bin).unwrap();
-    let (certferry, ended) = (env!("CARGO_BIN_EXE_certferry"), spot.at("ended"));
+    let (certferry, ended) = (spot.certferry.display(), spot.at("ended"));
     let ended = ended.display();
     let text = format!(
         "#!/bin/sh\n'{certferry}' \"$@\"\necho $? >'{ended}.new'\nmv '{ended}.new' '{ended}'\n"
@@ -83,7 +90,7 @@ impl Client for Caddy {
     }
 
     fn again(&self, spot: &Spot) -> Ran {
-        if self.event.is_some() {
+        if self.deploys == Deploys::Yes {
             return self.serve(spot, "\trenewal_window_ratio 0.999999999\n");
         }
         // The older one cannot be told to renew early: what it does not find, it obtains.
@@ -92,7 +99,8 @@ impl Client for Caddy {
     }
 
     fn left(&self, spot: &Spot) -> Left {
-        let folder = fs::read_dir(spot.at("caddy/certificates")).unwrap().next().unwrap();
+        let folder =
+            fs::read_dir(spot.at(".local/share/caddy/certificates")).unwrap().next().unwrap();
         let folder = folder.unwrap().path().join(APEX);
         Left::of(&folder, ["example.test.crt", "example.test.key"])
     }

@@ -2,26 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{APEX, Client, EMAIL, Left, Spot, WILDCARD};
+use super::{APEX, Client, Deploys, EMAIL, Left, Spot, WILDCARD, told};
 use crate::program::{Ran, home, need, need_debian, script};
 
 pub(crate) struct Certbot {
-    pub(crate) program: PathBuf,
-    /// What its command line has to say of a deploy hook.
-    pub(crate) deploy: &'static [&'static str],
+    program: PathBuf,
+    deploys: Deploys,
 }
 
 impl Certbot {
-    pub(crate) fn of_debian(deploy: &'static [&'static str]) -> Option<Self> {
-        Some(Self { program: need_debian("certbot", "certbot")?, deploy })
+    pub(crate) fn of_debian(deploys: Deploys) -> Option<Self> {
+        Some(Self { program: need_debian("certbot", "certbot")?, deploys })
     }
 
-    pub(crate) fn of_pypi(deploy: &'static [&'static str]) -> Option<Self> {
+    pub(crate) fn of_pypi(deploys: Deploys) -> Option<Self> {
         let program = home().join("certbot/bin/certbot");
         let found = program.is_file().then_some(program);
         let remedy =
             "python3 -m venv $CERTFERRY_PEERS_HOME/certbot, then its pip install certbot==5.8.0";
-        Some(Self { program: need(found, "newest certbot", remedy)?, deploy })
+        Some(Self { program: need(found, "newest certbot", remedy)?, deploys })
     }
 
     /// As its timer does, with these flags; all is well with certbot itself.
@@ -49,7 +48,9 @@ impl Client for Certbot {
         args.extend(["--manual", "--preferred-challenges", "dns"]);
         args.extend(["--manual-auth-hook", &auth, "--manual-cleanup-hook", &cleanup]);
         args.extend(["-d", APEX, "-d", WILDCARD]);
-        args.extend(self.deploy);
+        if self.deploys == Deploys::Yes {
+            args.extend(told("certbot", "--deploy-hook certferry").split(' '));
+        }
         self.run(spot, &args)
     }
 

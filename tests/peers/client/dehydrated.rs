@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{APEX, Client, Deploys, EMAIL, Left, Spot, WILDCARD};
+use super::{APEX, Client, Deploys, EMAIL, Left, Spot, WILDCARD, told};
 use crate::program::{Ran, need_debian};
+
+/// The line of a hook script's `case` that is certferry's.
+const DEPLOY: &str =
+    r#"deploy_cert | unchanged_cert) certferry hook -- dehydrated "$@" || exit $? ;;"#;
 
 pub(crate) struct Dehydrated {
     program: PathBuf,
@@ -30,14 +34,16 @@ impl Dehydrated {
     }
 
     fn configure(&self, spot: &Spot) {
-        let deploy =
-            if self.deploys == Deploys::Yes { "exec certferry hook -- \"$@\"" } else { "" };
+        let deploy = match self.deploys {
+            Deploys::Yes => told("dehydrated", DEPLOY),
+            Deploys::No => "",
+        };
         let case = format!(
             r#"case "$1" in
 deploy_challenge) exec "$exec" present "_acme-challenge.$2." "$4" ;;
 clean_challenge) exec "$exec" cleanup "_acme-challenge.$2." "$4" ;;
-esac
-{deploy}"#
+{deploy}
+esac"#
         );
         let hook = spot.hook("dehydrated-hook", &case);
         let base = spot.at("dehydrated");

@@ -70,8 +70,8 @@ impl Lego {
     }
 
     fn first(&self) -> Vec<&'static str> {
-        let hook = if self.new { "--deploy-hook certferry" } else { "--run-hook certferry" };
-        [vec!["run"], self.deploys.words("lego", hook)].concat()
+        let hook = if self.new { "--deploy-hook" } else { "--run-hook" };
+        [vec!["run"], self.deploys.by("lego", hook)].concat()
     }
 }
 
@@ -85,7 +85,7 @@ impl Client for Lego {
             return self.by_hook(spot, &[self.first(), vec!["--renew-force"]].concat());
         }
         let verb = vec!["renew", "--days", "9999", "--no-random-sleep"];
-        let hook = self.deploys.words("lego", "--renew-hook certferry");
+        let hook = self.deploys.by("lego", "--renew-hook");
         self.by_hook(spot, &[verb, hook].concat())
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{APEX, Client, Deploys, EMAIL, Left, Spot, WILDCARD};
-use crate::program::{Ran, find, need, need_debian};
+use super::{APEX, Client, Deploys, EMAIL, Left, Spot, WILDCARD, glue, told};
+use crate::program::{Ran, find, need, need_debian, script};
 
 /// Where Debian's libcurl has its roots; it reads no environment.
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -23,9 +23,19 @@ impl Uacme {
     fn run(&self, spot: &Spot, args: &[&str]) -> Ran {
         let mut command = spot.command(Path::new("unshare"));
         let text = format!(r#"mount --bind '{}' {ROOTS} && exec "$@""#, spot.tls_root.display());
-        command.arg(self.namespace).args(["sh", "-c", &text, "sh"]).arg(&self.program);
+        command.arg(self.namespace).args(["sh", "-c", &text, "sh"]);
+        match self.deploys {
+            Deploys::Yes => {
+                told("uacme", "certferry-uacme -h");
+                let ours = spot.at("certferry-uacme");
+                command.arg(script(&ours, &glue("uacme/certferry-uacme")));
+            }
+            Deploys::No => {
+                command.arg(&self.program);
+            }
+        }
         command.args(["--acme-url", &spot.directory, "--confdir"]).arg(spot.at("uacme")).args(args);
-        spot.done(command)
+        spot.run(command)
     }
 
     fn issue(&self, spot: &Spot, flags: &[&str]) -> Ran {
@@ -37,14 +47,15 @@ impl Uacme {
 esac
 exit 1"#,
         );
-        let args = ["--no-ocsp", "--hook", hook.to_str().unwrap(), "issue", APEX, WILDCARD];
+        let args = ["--no-ocsp", "-h", hook.to_str().unwrap(), "issue", APEX, WILDCARD];
         self.run(spot, &[flags, &args].concat())
     }
 }
 
 impl Client for Uacme {
     fn obtain(&self, spot: &Spot) -> Ran {
-        self.run(spot, &["--yes", "new", EMAIL]);
+        let ran = self.run(spot, &["--yes", "new", EMAIL]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
         self.issue(spot, &[])
     }
 

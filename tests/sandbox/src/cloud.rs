@@ -122,17 +122,17 @@ impl Cloud {
 
     /// Adds a fault; faults are tried in the order in which they were added.
     pub fn fault(&self, fault: Fault) {
-        self.shared.state().faults.push(fault);
+        self.shared.state().faults.add(fault);
     }
 
     /// Takes all faults away, spent or not.
     pub fn heal(&self) {
-        self.shared.state().faults.clear();
+        self.shared.state().faults.heal();
     }
 
     /// How many faults have not struck as often as they should: a test that leaves some has tested nothing.
     pub fn faults_left(&self) -> usize {
-        self.shared.state().faults.iter().filter(|fault| fault.is_left()).count()
+        self.shared.state().faults.left()
     }
 
     /// Changes the rules of the running cloud.

@@ -19,6 +19,7 @@ use hickory_server::zone_handler::{Catalog, MessageResponseBuilder};
 use crate::stage::Stage;
 
 mod book;
+mod relay;
 mod signed;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ mod update_tests;
 
 pub use book::Zones;
 use book::plain;
+pub use relay::{Mangle, Relay, Which};
 pub use tsig::{TsigAlgorithm, TsigKey};
 pub use update::{Change, Update};
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +15,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+/// Serves until it is dropped; each call is handed the [`Cut`] of its connection.
+pub(crate) async fn serve<L>(door: L, router: Router)
+where
+    L: Listener<Addr = SocketAddr>,
+    for<'a> Cut: Connected<IncomingStream<'a, L>>,
+{
+    let service = router.into_make_service_with_connect_info::<Cut>();
+    axum::serve(door, service).await.expect("a server that only ends with its stage");
+}
 
 /// A listener of [`Wire`]s.
 pub(crate) struct Door(pub(crate) TcpListener);

@@ -238,12 +238,12 @@ impl Fault {
     }
 
     /// Whether it has not struck as often as it should.
-    pub(crate) fn is_left(&self) -> bool {
+    fn is_left(&self) -> bool {
         self.times != usize::MAX && self.seen < self.nth.saturating_add(self.times) - 1
     }
 
     /// Counts a call, and says whether the fault strikes it.
-    pub(crate) fn strikes(&mut self, action: &str, subjects: &[String]) -> bool {
+    fn strikes(&mut self, action: &str, subjects: &[String]) -> bool {
         let ours = (self.action == "*" || self.action == action)
             && self.subject.as_ref().is_none_or(|only| subjects.contains(only));
         if !ours {
@@ -291,7 +291,28 @@ impl Kind {
     }
 }
 
-/// The first of the faults that strikes this call. It alone counts the call for those after it.
-pub(crate) fn striking(faults: &mut [Fault], action: &str, subjects: &[String]) -> Option<Fault> {
-    faults.iter_mut().find_map(|fault| fault.strikes(action, subjects).then(|| fault.clone()))
+/// The faults of a server, tried in the order in which they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    /// Takes all away, spent or not.
+    pub(crate) fn heal(&mut self) {
+        self.0.clear();
+    }
+
+    /// How many have not struck as often as they should.
+    pub(crate) fn left(&self) -> usize {
+        self.0.iter().filter(|fault| fault.is_left()).count()
+    }
+
+    /// The first one that strikes this call. It alone counts the call for those after it.
+    pub(crate) fn striking(&mut self, action: &str, subjects: &[String]) -> Option<Fault> {
+        let mut faults = self.0.iter_mut();
+        faults.find_map(|fault| fault.strikes(action, subjects).then(|| fault.clone()))
+    }
 }

@@ -15,7 +15,7 @@ mod serve;
 mod tests;
 
 use crate::cloud::{Cloud, Credentials, Issuing};
-use crate::fault::{Ending, Fault};
+use crate::fault::{Ending, Fault, Faults};
 use crate::stage::Stage;
 
 /// How the instance lets itself be asked; the document's two modes, and what was before them.
@@ -109,7 +109,7 @@ pub(crate) struct State {
     tokens: BTreeMap<String, Timestamp>,
     /// The keys of each role as they are handed out now, and since when.
     current: BTreeMap<String, (Credentials, Timestamp)>,
-    faults: Vec<Fault>,
+    faults: Faults,
     calls: Vec<Call>,
 }
 
@@ -133,7 +133,7 @@ impl Metadata {
             rules,
             tokens: BTreeMap::new(),
             current: BTreeMap::new(),
-            faults: Vec::new(),
+            faults: Faults::default(),
             calls: Vec::new(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), issuing: cloud.issuing() });
@@ -159,17 +159,17 @@ impl Metadata {
 
     /// Adds a fault, at `token`, `roles`, `credentials`, `uri` or `*`; they are tried in the order in which they were added.
     pub fn fault(&self, fault: Fault) {
-        self.shared.state().faults.push(fault);
+        self.shared.state().faults.add(fault);
     }
 
     /// Takes all faults away, spent or not.
     pub fn heal(&self) {
-        self.shared.state().faults.clear();
+        self.shared.state().faults.heal();
     }
 
     /// How many faults have not struck as often as they should: a test that leaves some has tested nothing.
     pub fn faults_left(&self) -> usize {
-        self.shared.state().faults.iter().filter(|fault| fault.is_left()).count()
+        self.shared.state().faults.left()
     }
 
     /// Changes the rules of the running service.

@@ -11,7 +11,7 @@ mod serve;
 mod tests;
 
 use crate::dns::{Dns, Zones};
-use crate::fault::Fault;
+use crate::fault::{Fault, Faults};
 use crate::stage::Stage;
 
 /// The zone that the acme-dns serves.
@@ -52,7 +52,7 @@ struct Shared {
 struct State {
     accounts: Vec<Account>,
     calls: Vec<Call>,
-    faults: Vec<Fault>,
+    faults: Faults,
 }
 
 /// An account of the acme-dns.
@@ -106,17 +106,17 @@ impl Names {
 
     /// Adds a fault, at `register`, `update`, `present`, `cleanup`, `dns-query`, `zones` (the PowerDNS) or `*`.
     pub fn fault(&self, fault: Fault) {
-        self.shared.state().faults.push(fault);
+        self.shared.state().faults.add(fault);
     }
 
     /// Takes all faults away, spent or not.
     pub fn heal(&self) {
-        self.shared.state().faults.clear();
+        self.shared.state().faults.heal();
     }
 
     /// How many faults have not struck as often as they should.
     pub fn faults_left(&self) -> usize {
-        self.shared.state().faults.iter().filter(|fault| fault.is_left()).count()
+        self.shared.state().faults.left()
     }
 
     /// The password of every account of the acme-dns.

@@ -127,6 +127,7 @@ fn account(
         answer(url.path(), &body, role)
     }));
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| "2026-01-02T03:04:05Z".parse().unwrap()),
         env,
         stop: tokio_util::sync::CancellationToken::new(),
@@ -348,6 +349,7 @@ async fn an_outage_is_no_reason_for_another_key() {
         _ => Err(Lost::NotSent("refused".to_owned())),
     }));
     let ground = Ground {
+        input: crate::ground::Input::nothing(),
         clock: Clock::new(|| "2026-01-02T03:04:05Z".parse().unwrap()),
         env: Env::from_iter(env),
         stop: tokio_util::sync::CancellationToken::new(),

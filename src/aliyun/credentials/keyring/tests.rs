@@ -54,6 +54,7 @@ impl World {
             world.answer(&String::from_utf8_lossy(body), now())
         }));
         let ground = Ground {
+            input: crate::ground::Input::nothing(),
             clock: Clock::new(now),
             env: Env::from_iter(env),
             stop: tokio_util::sync::CancellationToken::new(),

@@ -41,7 +41,8 @@ pub(super) async fn ask(wizard: &mut Wizard) -> Result<(), Stopped> {
             }
             Err(error) => {
                 // Where nothing was said, what to write into which file is no help: it is asked for here.
-                let help = if error.code == "NoCredentials" { "" } else { &error.help };
+                let is_asked = error.code == "NoCredentials";
+                let help = if is_asked { "" } else { &error.help };
                 wizard.talk.tell(told::lines("no AccessKey", &error.message, help));
                 // What was typed is asked for again; what the configuration says is for its writer to correct.
                 wizard.typed = None;
@@ -66,7 +67,7 @@ pub(super) async fn cdn(wizard: &mut Wizard) -> Result<Option<Cdn>, Stopped> {
         return Ok(None);
     }
     wizard.talk.tell("asking for the account's CDN domains ...");
-    match wizard.unless_stopped(cloud::ask(&run, &[])).await? {
+    match wizard.unless_stopped(cloud::ask(&run, ACCOUNT, &[])).await? {
         Ok(cdn) => Ok(Some(cdn)),
         Err(error) => {
             let what = format!("{} [{}]", told::split(&error.message).0, error.code);

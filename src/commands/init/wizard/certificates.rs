@@ -7,7 +7,7 @@ use super::super::cloud;
 use super::super::talk::{Silent, Talk, Usual, numbered, words};
 use super::{Stopped, Wizard, authority, wrong};
 use crate::config::{CdnDomain, dns_name};
-use crate::init::{self, Adoption, Answers, Cdn, Found, Goes, Issue, State};
+use crate::init::{self, ACCOUNT, Adoption, Answers, Cdn, Found, Goes, Issue, State};
 use crate::plan::{Listing, not_online};
 
 /// So many CDN domains are shown to choose from; a person reads no more.
@@ -26,12 +26,12 @@ pub(super) async fn adopt(
     let cdn = match cdn {
         Some(_) => {
             let run = wizard.run().map_err(wrong)?;
-            wizard.unless_stopped(cloud::ask(&run, found)).await?.ok()
+            wizard.unless_stopped(cloud::ask(&run, ACCOUNT, found)).await?.ok()
         }
         None => None,
     };
     let now = wizard.ground.clock.now();
-    let adoptions = init::adopt(found.to_vec(), &config, cdn.as_ref(), now);
+    let adoptions = init::adopt(found.to_vec(), &config, ACCOUNT, cdn.as_ref(), now);
     wizard.talk.step("Certificates that other ACME clients renew");
     let is_new = |one: &&Adoption| one.state == State::New;
     let others: Vec<Adoption> =
@@ -79,7 +79,8 @@ pub(super) async fn issue(
     wizard.talk.step("Certificates for certferry to obtain and renew");
     let config = wizard.config().map_err(wrong)?;
     let listing = cdn.map(|cdn| &cdn.listing);
-    let taken = listing.map(|listing| init::taken(&config, found, listing)).unwrap_or_default();
+    let taken =
+        listing.map(|listing| init::taken(&config, found, ACCOUNT, listing)).unwrap_or_default();
     let mut issues: Vec<Issue> = Vec::new();
     loop {
         let free = free(listing, &taken, &issues);

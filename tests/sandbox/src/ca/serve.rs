@@ -16,8 +16,8 @@ use super::problem::Problem;
 use super::record::Call;
 use super::state::State;
 use super::{Done, Shared, account, order, persist, renewal, revoke, validate};
-use crate::door::{Cut, Door, TlsDoor};
-use crate::fault::{self, Ending, Kind, Side};
+use crate::door::{self, Cut, Door, TlsDoor};
+use crate::fault::{Ending, Kind, Side};
 use crate::wire::{Answer, http_date};
 
 /// The largest request body: a CSR of a hundred names is a tenth of it.
@@ -32,8 +32,7 @@ pub(crate) async fn run(
     let listener = TcpListener::from_std(listener).expect("the CA's listener");
     let door = TlsDoor::open(Door(listener), acceptor);
     let router = Router::new().fallback(answer).with_state(shared);
-    let service = router.into_make_service_with_connect_info::<Cut>();
-    axum::serve(door, service).await.expect("a server that only ends with its stage");
+    door::serve(door, router).await;
 }
 
 async fn answer(
@@ -112,7 +111,7 @@ impl Turn {
         signed: Option<&Signed>,
         names: &[String],
     ) -> Ending {
-        let fault = fault::striking(&mut state.faults, place.kind(), names);
+        let fault = state.faults.striking(place.kind(), names);
         if let Some(fault) = fault.as_ref().filter(|fault| fault.side() == Side::Before) {
             return self.strike(fault.kind.clone(), Ending::FaultBefore(fault.kind.name()));
         }

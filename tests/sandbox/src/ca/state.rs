@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::record::Call;
 use super::seed::{Profile, RetryAs, Rules, Seed, Window};
 use crate::dice::Dice;
-use crate::fault::Fault;
+use crate::fault::Faults;
 use crate::wire::http_date;
 
 /// All that the CA remembers. Everything is kept for ever, so places in the lists are ids.
@@ -33,7 +33,7 @@ pub(crate) struct State {
     /// When which validation failed: (account, name, time).
     pub(crate) failures: Vec<(usize, String, Timestamp)>,
     pub(crate) limited: BTreeMap<String, Vec<Instant>>,
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Faults,
     pub(crate) calls: Vec<Call>,
 }
 
@@ -162,7 +162,7 @@ impl State {
             blocked: HashSet::new(),
             failures: Vec::new(),
             limited: BTreeMap::new(),
-            faults: Vec::new(),
+            faults: Faults::default(),
             calls: Vec::new(),
         }
     }

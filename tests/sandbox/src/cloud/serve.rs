@@ -14,7 +14,7 @@ use super::record::Call;
 use super::request::Request;
 use super::state::State;
 use super::{Shared, alidns, cdn, sign, sts};
-use crate::door::{Cut, Door};
+use crate::door::{self, Cut, Door};
 use crate::fault::{Ending, Kind, Side};
 use crate::wire::{Answer, http_date};
 
@@ -25,8 +25,7 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 pub(crate) async fn run(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("the cloud's listener");
     let router = Router::new().fallback(answer).with_state(shared);
-    let service = router.into_make_service_with_connect_info::<Cut>();
-    axum::serve(Door(listener), service).await.expect("a server that only ends with its stage");
+    door::serve(Door(listener), router).await;
 }
 
 async fn answer(

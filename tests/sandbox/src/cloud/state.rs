@@ -11,7 +11,7 @@ use super::record::Call;
 use super::role::{Oidc, Role};
 use super::seed::{Account, Domain, Lag, Rules, Seed, Zone};
 use super::txt::Sinks;
-use crate::fault::{self, Fault};
+use crate::fault::{Fault, Faults};
 
 /// What a domain serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub(crate) struct State {
     pub(crate) zones: BTreeMap<String, Zone>,
     pub(crate) nonces: HashMap<(String, String), Timestamp>,
     pub(crate) windows: HashMap<(String, String), VecDeque<Instant>>,
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Faults,
     pub(crate) calls: Vec<Call>,
     ids: u64,
 }
@@ -133,7 +133,7 @@ impl State {
             zones: BTreeMap::new(),
             nonces: HashMap::new(),
             windows: HashMap::new(),
-            faults: Vec::new(),
+            faults: Faults::default(),
             calls: Vec::new(),
             ids: 0,
         };
@@ -169,7 +169,7 @@ impl State {
 
     /// The fault that strikes this call.
     pub(crate) fn fault_for(&mut self, action: &str, subjects: &[String]) -> Option<Fault> {
-        fault::striking(&mut self.faults, action, subjects)
+        self.faults.striking(action, subjects)
     }
 
     pub(crate) fn add_domain(&mut self, domain: Domain) {

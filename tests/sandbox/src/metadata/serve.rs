@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 
 use super::{Call, Rules, Shared, State, Tokens};
 use crate::cloud::{Credentials, Issuing, instant};
-use crate::door::{Cut, Door};
-use crate::fault::{self, Ending, Kind, Side, Told};
+use crate::door::{self, Cut, Door};
+use crate::fault::{Ending, Kind, Side, Told};
 use crate::wire::{Answer, http_date};
 
 /// Where the credentials URI leads.
@@ -88,8 +88,7 @@ impl Reply {
 pub(crate) async fn run(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("the metadata service's listener");
     let router = Router::new().fallback(answer).with_state(shared);
-    let service = router.into_make_service_with_connect_info::<Cut>();
-    axum::serve(Door(listener), service).await.expect("a server that only ends with its stage");
+    door::serve(Door(listener), router).await;
 }
 
 async fn answer(
@@ -188,7 +187,7 @@ fn carry_out(
         Asked::Token | Asked::Roles | Asked::Credentials(_) => state.rules.role.clone(),
     };
     let subjects: Vec<String> = role.iter().cloned().collect();
-    let fault = fault::striking(&mut state.faults, asked.kind(), &subjects);
+    let fault = state.faults.striking(asked.kind(), &subjects);
     if let Some(fault) = fault.as_ref().filter(|fault| fault.side() == Side::Before) {
         let ending = Ending::FaultBefore(fault.kind.name());
         return (Reply::text("{}"), Some(fault.kind.clone()), ending);

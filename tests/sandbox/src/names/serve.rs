@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::{AUTH_ZONE, Account, Call, HOOK_PASSWORD, HOOK_USER, Shared};
-use crate::door::{Cut, Door};
-use crate::fault::{self, Kind, Side};
+use crate::door::{self, Cut, Door};
+use crate::fault::{Kind, Side};
 use crate::wire::{Answer, http_date};
 
 /// The length of a challenge's value: 256 bits in base64url. acme-dns takes no other.
@@ -34,8 +34,7 @@ type Reply = (u16, &'static str, Vec<u8>);
 pub(super) async fn run(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).expect("the services' listener");
     let router = Router::new().fallback(answer).with_state(shared);
-    let service = router.into_make_service_with_connect_info::<Cut>();
-    axum::serve(Door(listener), service).await.expect("a server that only ends with its stage");
+    door::serve(Door(listener), router).await;
 }
 
 async fn answer(
@@ -46,7 +45,7 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LONGEST).await.unwrap_or_default();
     let path = parts.uri.path().to_owned();
-    let fault = fault::striking(&mut shared.state().faults, kind_of(&path), &[]);
+    let fault = shared.state().faults.striking(kind_of(&path), &[]);
     let (status, kind, body) = match &fault {
         Some(fault) if fault.side() == Side::Before => document(200, &json!({})),
         Some(_) | None => carried_out(&shared, &parts, &path, &body).await,
@@ -61,6 +60,11 @@ async fn answer(
         answer = Answer::written(status, kind, String::from_utf8_lossy(&body).into_owned());
         let wait = told.retry_after.map(|wait| wait.div_ceil(1000).to_string());
         answer.headers.extend(wait.map(|wait| ("retry-after".to_owned(), wait)));
+    }
+    if matches!(fault.kind, Kind::Twice) {
+        // A message of the DNS is no text.
+        cut.twice();
+        return answer.respond(&date, Some(Body::from(body)));
     }
     answer.struck(fault.kind, &date, &cut).await
 }
