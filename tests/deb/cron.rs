@@ -27,7 +27,7 @@ cp /etc/certferry/config.toml /tmp/good
 echo '[nonsense]' >>/etc/certferry/config.toml
 cron 'a wrong configuration'
 cp /tmp/good /etc/certferry/config.toml
-{HOOK} hook --json >/tmp/hook; echo \"hook: exit $?\"
+{HOOK} hook --json >/tmp/hook 2>&1; echo \"hook: exit $?\"
 mv /var/lib/certferry/journal /tmp/forgotten; mkdir -m 0700 /var/lib/certferry/journal
 cron 'a claim'
 mkdir /run/systemd /run/systemd/system
