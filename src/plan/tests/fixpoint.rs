@@ -186,8 +186,8 @@ fn is_due(names: &[String], seen: &LineageSeen, now: Timestamp) -> bool {
     is_another || is_under_way || is_revoked || is_its_time(leaf, &seen.memory, now)
 }
 
-/// The CA's instant is in the past or before the timer comes again, with a sixth of the life left at the latest; where the
-/// CA says nothing, a third of it is left, or half of less than ten days. Who hurries on and on gets one a day.
+/// The CA's instant is in the past or before the timer comes again; where the CA says nothing, a third of the life is left,
+/// or half of less than ten days. Who hurries on and on gets one a day. With a sixth of the life left it is time always.
 fn is_its_time(leaf: &Leaf, memory: &LineageMemory, now: Timestamp) -> bool {
     let hours = |span: SignedDuration| span.as_hours();
     let (life, left) = (
@@ -199,9 +199,10 @@ fn is_its_time(leaf: &Leaf, memory: &LineageMemory, now: Timestamp) -> bool {
         let share = if life < 240 { 2 } else { 3 };
         return left * share <= life;
     };
-    let is_soon = hours(window.instant.duration_since(now)) < 1 || (left - 1) * 6 < life;
+    let is_late = (left - 1) * 6 < life;
+    let is_soon = hours(window.instant.duration_since(now)) < 1;
     let is_young = ari.hurries >= 3 && hours(now.duration_since(ari.first_asked_at)) < 23;
-    is_soon && !is_young
+    is_late || is_soon && !is_young
 }
 
 /// May one of the lineage's CAs be asked now? Its own word stands, our ladder gives way to another wish.
