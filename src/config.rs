@@ -69,6 +69,8 @@ pub struct Acme {
     pub fallback: Option<String>,
     /// The name of the root that the chain shall lead to, where the CA offers several.
     pub preferred_chain: Option<String>,
+    /// So many orders bother it at once, from 1 to 64; those that wait for DNS do not count.
+    pub orders_at_once: usize,
 }
 
 /// External account binding.

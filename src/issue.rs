@@ -130,7 +130,7 @@ impl Issuer {
             store,
             ground,
             ca: OnceCell::new(),
-            seats: Seats::new(SIDE_BY_SIDE),
+            seats: Seats::new(acme.orders_at_once),
             orders: Pace::new(ORDERS_APART),
             registering: Mutex::default(),
         }
@@ -304,9 +304,6 @@ fn not_locked(error: LockError) -> Failure {
         LockError::Held { .. } | LockError::Io(_) => Failure::free(error.into()),
     }
 }
-
-/// Orders that bother a CA at once: few enough for its limits, and for small CAs.
-const SIDE_BY_SIDE: usize = 8;
 
 /// Ten a second: Let's Encrypt allows an address 300. Orders that end at once, refused, are no flood.
 const ORDERS_APART: Duration = Duration::from_millis(100);

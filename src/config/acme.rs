@@ -10,7 +10,7 @@ use super::{Acme, Certificate, Challenge, Config, Eab, certificates};
 const DEFAULT: &str = "default";
 
 /// The keys of a CA; a table of another name below `[acme]` is a CA of its own.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "directory",
     "contact",
     "terms_agreed",
@@ -19,6 +19,7 @@ const KEYS: [&str; 8] = [
     "eab",
     "fallback",
     "preferred_chain",
+    "orders_at_once",
 ];
 
 /// The CAs that have a short name: the name, the directory, and whether an account needs an external binding.
@@ -42,6 +43,12 @@ const LETS_ENCRYPT: [&str; 2] =
 const MOST_NAMES: usize = 100;
 const MOST_NAMES_OF: [(&str, usize); 2] = [("tlsserver", 25), ("shortlived", 25)];
 
+/// Orders that bother a CA at once: few enough for its limits, and for small CAs.
+const ORDERS_AT_ONCE: usize = 8;
+
+/// As many as a run has under way (`run::ORDERS_SIDE_BY_SIDE`): more would change nothing.
+const MOST_AT_ONCE: usize = 64;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Binding {
     #[default]
@@ -64,6 +71,7 @@ impl Default for Acme {
             profile: None,
             fallback: None,
             preferred_chain: None,
+            orders_at_once: ORDERS_AT_ONCE,
         }
     }
 }
@@ -261,7 +269,19 @@ fn ca(section: &Section<'_>, name: &str, contact_before: &[String]) -> Acme {
         profile: section.owned("profile"),
         fallback: section.owned("fallback"),
         preferred_chain: section.owned("preferred_chain"),
+        orders_at_once: orders_at_once(section).unwrap_or(ORDERS_AT_ONCE),
     }
+}
+
+fn orders_at_once(section: &Section<'_>) -> Option<usize> {
+    let value = section.value("orders_at_once")?;
+    let number = value.count()?;
+    if (1..=MOST_AT_ONCE).contains(&number) {
+        return Some(number);
+    }
+    let what = "is not a number of orders that a CA can be asked at once";
+    value.wrong(what, format!("write one from 1 to {MOST_AT_ONCE}"));
+    None
 }
 
 fn needs_binding(section: &Section<'_>, directory: &str, binding: Binding) {

@@ -46,6 +46,7 @@ fn how_it_is_shown() {
 fn nothing_said() {
     for config in [read("").unwrap(), Config::without_file(PathBuf::from("/var/lib/certferry"))] {
         assert_eq!(config.acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+        assert_eq!(config.acme.orders_at_once, 8);
         assert_eq!(config.store.path, Path::new("/var/lib/certferry"));
         assert_eq!((config.store.keep_versions, config.trust), (5, Trust::Public));
         let account = &config.aliyun["default"];
@@ -62,6 +63,7 @@ fn everything_said() {
     assert_eq!(config.acme.directory, "http://127.0.0.1:14000/dir");
     assert_eq!(config.acme.contact, ["ops@example.com", "b@example.com"]);
     assert_eq!(config.acme.ca_file.as_deref(), Some(Path::new("/etc/certferry/ca.pem")));
+    assert_eq!((config.acme.orders_at_once, config.cas["second"].orders_at_once), (64, 8));
     assert_eq!(config.acme.eab.unwrap().hmac_key_file, Path::new("eab-key"));
     assert_eq!(config.store.path, Path::new("/etc/certferry/store"));
     assert_eq!(config.store.keep_versions, 0);
