@@ -20,3 +20,4 @@ mod newcomer;
 #[allow(dead_code, reason = "who only answers needs a part of it")]
 mod person;
 mod town;
+mod units;
