@@ -85,13 +85,13 @@ fn from_nothing_to_a_served_certificate() {
             "certferry init" => answers(&machine, &world, &script),
             "certferry renew" => drop(machine.check(command, &script, 0, &["2 deployed"])),
             "certferry status" => drop(machine.check(command, &script, 0, &[DOMAIN, "  yes"])),
-            _ => {
+            _ if command.starts_with("apt install ") => {
                 machine.check(command, &script, 0, &["Setting up certferry"]);
                 machine.check("the sandbox's own", SANDBOX, 0, &[]);
             }
+            _ => panic!("nothing here knows what `{command}` should say"),
         }
     }
-    assert_eq!(commands.len(), MOST, "a command that nothing here knows: {commands:?}");
     is_served(&world, &folder);
     goes_on_by_itself(&machine);
 }
