@@ -1,6 +1,7 @@
 //! What is in the package: by lintian, by the linker, by the files that people look for.
 
 use std::collections::BTreeSet;
+use std::env::consts::ARCH;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,28 @@ fn it_runs_on_the_oldest_glibc() {
     assert!(*newest <= OLDEST_GLIBC, "{versions:?}");
     let size = fs::metadata(&binary).unwrap().len();
     assert!(size <= LARGEST_BINARY, "{size}");
+}
+
+/// Its own architecture's loader and C library, where they are not this machine's.
+const ARM64: [&str; 3] = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"];
+
+/// The same line from every architecture.
+#[test]
+fn it_starts() {
+    let Some((package, folder)) = unpacked() else { return };
+    let field = |name: &str| {
+        let args = ["--field".as_ref(), package.as_ref(), name.as_ref()];
+        host("dpkg-deb", &args).trim().to_owned()
+    };
+    let through: &[&str] = match (field("Architecture").as_str(), ARCH) {
+        ("amd64", "x86_64") | ("arm64", "aarch64") => &["env"],
+        ("arm64", _) => &ARM64,
+        (other, _) => panic!("nothing here runs a package for {other}"),
+    };
+    let binary = folder.path().join("usr/bin/certferry");
+    let args = through[1..].iter().map(OsStr::new).chain([binary.as_ref(), "--version".as_ref()]);
+    let said = host(through[0], &args.collect::<Vec<_>>());
+    assert_eq!(said, concat!("certferry ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]

@@ -58,14 +58,15 @@ fn installing_starts_the_timer_alone(machine: &Machine) {
     machine.check(row, "certferry --version", 0, &["certferry "]);
 }
 
-/// Debian 11's verifier wants a control group of this machine's own, so a unit calls it.
+/// The package's and those for Caddy. Debian 11's verifier wants a control group of this machine's own, so a unit calls it.
 fn units_are_well(machine: &Machine) {
     let script = "\
 cat >/run/systemd/system/verify.service <<END
 [Service]
 Type=oneshot
 WorkingDirectory=/lib/systemd/system
-ExecStart=/usr/bin/systemd-analyze verify --man=no certferry.service certferry.timer certferry-failed.service
+ExecStart=/usr/bin/systemd-analyze verify --man=no certferry.service certferry.timer certferry-failed.service \\
+  /usr/share/certferry/hooks/caddy/certferry-caddy.service /usr/share/certferry/hooks/caddy/certferry-caddy.timer
 StandardOutput=file:/tmp/verify
 StandardError=file:/tmp/verify
 END

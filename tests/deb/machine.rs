@@ -89,14 +89,19 @@ impl Machine {
         self.run("systemctl is-system-running").said.trim() == "running"
     }
 
-    /// Runs a script in it.
-    pub(crate) fn run(&self, script: &str) -> Ran {
+    /// A script in it, bounded in time.
+    pub(crate) fn command(&self, script: &str) -> Command {
         let mut command = Command::new("timeout");
         command.args([LIMIT, "nsenter", "--target", &self.leader]);
         command.args(["--mount", "--uts", "--ipc", "--pid", "--", "sh", "-c"]);
         command.arg(format!("exec 2>&1; cd /; {script}"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        command
+    }
+
+    /// Runs a script in it.
+    pub(crate) fn run(&self, script: &str) -> Ran {
+        let output = self.command(script).stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         Ran { code: output.status.code(), said }
     }

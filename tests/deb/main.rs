@@ -15,4 +15,9 @@ mod contents;
 mod cron;
 mod life;
 mod machine;
+mod newcomer;
+#[path = "../flow/person.rs"]
+#[allow(dead_code, reason = "who only answers needs a part of it")]
+mod person;
 mod town;
+mod units;
