@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use certferry_sandbox::ca::Rules;
 use certferry_sandbox::fault::Fault;
 use certferry_sandbox::world::Seed;
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,7 +103,11 @@ fn faults() -> impl Iterator<Item = &'static Row> {
 
 /// With many rows side by side, the CA waits longer for its DNS.
 pub(crate) fn patient(seed: &mut Seed) {
-    ca_rules(seed, |rules| rules.dns_timeout = Duration::from_secs(10));
+    ca_rules(seed, slow_dns);
+}
+
+pub(crate) fn slow_dns(rules: &mut Rules) {
+    rules.dns_timeout = Duration::from_secs(10);
 }
 
 impl Call {

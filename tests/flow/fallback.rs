@@ -6,6 +6,7 @@ use certferry_sandbox::ca::{Ca, Seed as CaSeed};
 use certferry_sandbox::fault::Fault;
 use certferry_sandbox::world::Certificate;
 
+use crate::ca_calls::{patient, slow_dns};
 use crate::house::Ended;
 use crate::issuing::Town;
 
@@ -22,9 +23,12 @@ impl Twin {
 
     /// With these lines in `[acme]`.
     fn with(more: &str, seed: impl FnOnce(&mut certferry_sandbox::world::Seed)) -> Self {
-        let town = Town::new(seed);
+        let town = Town::new(|changed| {
+            patient(changed);
+            seed(changed);
+        });
         // Another chance: two CAs share no serial numbers, nonces or keys.
-        let second = Ca::start(CaSeed::new().chance(2).dns(&town.world.dns));
+        let second = Ca::start(CaSeed::new().chance(2).dns(&town.world.dns).rules(slow_dns));
         let folder = town.folder.path();
         fs::write(folder.join("ca2.pem"), second.tls_root_pem()).unwrap();
         let roots = town.world.ca.roots() + &second.roots();
