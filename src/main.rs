@@ -1,7 +1,7 @@
 //! The outermost rim: argv, environment, clock and signals go in; text and an exit status come out.
 #![expect(clippy::print_stderr, reason = "the one place that prints")]
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use certferry::told::shown;
 use certferry::{Ended, run};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -60,7 +60,9 @@ fn misread(error: &clap::Error) -> ExitCode {
 
 async fn live(cli: Cli, env: Env) -> Ended {
     let stop = CancellationToken::new();
-    let watch = tokio::spawn(stop_on_signal(stop.clone()));
+    // At once: until then a signal ends the program where it is, and a task waits for its turn.
+    let words = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let watch = tokio::spawn(stop_on_signal(words, stop.clone()));
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     let clock = Clock::new(jiff::Timestamp::now);
     let say = progress(cli.command.as_ref(), cli.global.quiet);
@@ -72,12 +74,8 @@ async fn live(cli: Cli, env: Env) -> Ended {
 }
 
 /// The first signal asks the run to stop; a second one ends it where it is.
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
+async fn stop_on_signal(words: [io::Result<Signal>; 2], stop: CancellationToken) {
+    let [Ok(mut terminate), Ok(mut interrupt)] = words else { return };
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     stop.cancel();
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
