@@ -66,7 +66,7 @@ async fn live(cli: Cli, env: Env) -> Ended {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     let clock = Clock::new(jiff::Timestamp::now);
     let say = progress(cli.command.as_ref(), cli.global.quiet);
-    let (input, width) = (Input::new(|| Box::new(std::io::stdin())), console_width());
+    let (input, width) = (Input::new(|| Box::new(io::stdin())), console_width());
     let ask = terminal::ask(stop.clone());
     let ended = run(cli, Ground { clock, env, input, stop, say, ask, width }).await;
     watch.abort();
@@ -91,11 +91,11 @@ fn progress(command: Option<&Command>, quiet: bool) -> Say {
     let to_stdout = matches!(command, Some(Command::Hook(flags)) if !flags.json);
     // Where questions are asked, nothing else may move.
     let asks = matches!(command, Some(Command::Init(_)));
-    let bar = (!to_stdout && !asks && std::io::stderr().is_terminal()).then(bar);
+    let bar = (!to_stdout && !asks && io::stderr().is_terminal()).then(bar);
     Say::new(move |progress| match (progress, &bar) {
         (Progress::Line(line), Some(bar)) => bar.println(shown(&line)),
-        (Progress::Line(line), None) if to_stdout => to(std::io::stdout(), &(line + "\n")),
-        (Progress::Line(line), None) => to(std::io::stderr(), &(line + "\n")),
+        (Progress::Line(line), None) if to_stdout => to(io::stdout(), &(line + "\n")),
+        (Progress::Line(line), None) => to(io::stderr(), &(line + "\n")),
         (Progress::Steps(number), Some(bar)) => bar.set_length(number),
         (Progress::StepDone, Some(bar)) => bar.inc(1),
         (Progress::Steps(_) | Progress::StepDone, None) => {}
@@ -113,12 +113,12 @@ fn bar() -> ProgressBar {
 }
 
 fn console_width() -> u16 {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDTH, |size| size.ws_col.max(WIDTH))
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(WIDTH, |size| size.ws_col.max(WIDTH))
 }
 
 fn show(ended: &Ended) -> ExitCode {
-    to(std::io::stdout(), &ended.stdout);
-    to(std::io::stderr(), &ended.stderr);
+    to(io::stdout(), &ended.stdout);
+    to(io::stderr(), &ended.stderr);
     ExitCode::from(ended.code)
 }
 
@@ -137,7 +137,7 @@ fn log(global: &Global, env: &Env) {
     };
     let asked = env.var("RUST_LOG").and_then(|text| text.parse::<Targets>().ok());
     let filter = asked.unwrap_or_else(|| level.parse().unwrap_or_default());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines = match global.log_format {
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().boxed(),
