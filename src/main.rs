@@ -1,7 +1,7 @@
 //! The outermost rim: argv, environment, clock and signals go in; text and an exit status come out.
 #![expect(clippy::print_stderr, reason = "the one place that prints")]
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use certferry::told::shown;
 use certferry::{Ended, run};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -60,11 +60,13 @@ fn misread(error: &clap::Error) -> ExitCode {
 
 async fn live(cli: Cli, env: Env) -> Ended {
     let stop = CancellationToken::new();
-    let watch = tokio::spawn(stop_on_signal(stop.clone()));
+    // At once: until then a signal ends the program where it is, and a task waits for its turn.
+    let words = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let watch = tokio::spawn(stop_on_signal(words, stop.clone()));
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     let clock = Clock::new(jiff::Timestamp::now);
     let say = progress(cli.command.as_ref(), cli.global.quiet);
-    let (input, width) = (Input::new(|| Box::new(std::io::stdin())), console_width());
+    let (input, width) = (Input::new(|| Box::new(io::stdin())), console_width());
     let ask = terminal::ask(stop.clone());
     let ended = run(cli, Ground { clock, env, input, stop, say, ask, width }).await;
     watch.abort();
@@ -72,12 +74,8 @@ async fn live(cli: Cli, env: Env) -> Ended {
 }
 
 /// The first signal asks the run to stop; a second one ends it where it is.
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
+async fn stop_on_signal(words: [io::Result<Signal>; 2], stop: CancellationToken) {
+    let [Ok(mut terminate), Ok(mut interrupt)] = words else { return };
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     stop.cancel();
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -93,11 +91,11 @@ fn progress(command: Option<&Command>, quiet: bool) -> Say {
     let to_stdout = matches!(command, Some(Command::Hook(flags)) if !flags.json);
     // Where questions are asked, nothing else may move.
     let asks = matches!(command, Some(Command::Init(_)));
-    let bar = (!to_stdout && !asks && std::io::stderr().is_terminal()).then(bar);
+    let bar = (!to_stdout && !asks && io::stderr().is_terminal()).then(bar);
     Say::new(move |progress| match (progress, &bar) {
         (Progress::Line(line), Some(bar)) => bar.println(shown(&line)),
-        (Progress::Line(line), None) if to_stdout => to(std::io::stdout(), &(line + "\n")),
-        (Progress::Line(line), None) => to(std::io::stderr(), &(line + "\n")),
+        (Progress::Line(line), None) if to_stdout => to(io::stdout(), &(line + "\n")),
+        (Progress::Line(line), None) => to(io::stderr(), &(line + "\n")),
         (Progress::Steps(number), Some(bar)) => bar.set_length(number),
         (Progress::StepDone, Some(bar)) => bar.inc(1),
         (Progress::Steps(_) | Progress::StepDone, None) => {}
@@ -115,12 +113,12 @@ fn bar() -> ProgressBar {
 }
 
 fn console_width() -> u16 {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDTH, |size| size.ws_col.max(WIDTH))
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(WIDTH, |size| size.ws_col.max(WIDTH))
 }
 
 fn show(ended: &Ended) -> ExitCode {
-    to(std::io::stdout(), &ended.stdout);
-    to(std::io::stderr(), &ended.stderr);
+    to(io::stdout(), &ended.stdout);
+    to(io::stderr(), &ended.stderr);
     ExitCode::from(ended.code)
 }
 
@@ -139,7 +137,7 @@ fn log(global: &Global, env: &Env) {
     };
     let asked = env.var("RUST_LOG").and_then(|text| text.parse::<Targets>().ok());
     let filter = asked.unwrap_or_else(|| level.parse().unwrap_or_default());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines = match global.log_format {
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().boxed(),

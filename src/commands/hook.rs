@@ -303,3 +303,6 @@ fn timer_runs(run: &Run) -> bool {
     let age = last.map(|last| run.ground.clock.now().duration_since(last));
     age.is_some_and(|age| !age.is_negative() && age < TIMER_RUNS)
 }
+
+#[cfg(test)]
+mod tests;

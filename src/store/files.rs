@@ -254,6 +254,7 @@ fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn write_as(path: &Path, content: &[u8], before: Option<&Metadata>) -> io::Result<()> {
     let folder = folder_of(path);
+    step()?;
     let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     temporary.write_all(content)?;
     let mode = before.map_or(OPEN_MODE, |facts| facts.permissions().mode());
@@ -262,11 +263,13 @@ fn write_as(path: &Path, content: &[u8], before: Option<&Metadata>) -> io::Resul
     }
     temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
     temporary.as_file().sync_all()?;
+    step()?;
     match before {
         Some(_) => temporary.persist(path),
         None => temporary.persist_noclobber(path),
     }
     .map_err(|error| error.error)?;
+    step()?;
     sync_folder(folder)
 }
 

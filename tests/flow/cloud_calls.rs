@@ -18,7 +18,7 @@ use crate::rows::side_by_side;
 const NAME: &str = "_acme-challenge.example.test";
 
 /// The cloud's words; the services have no others.
-const WORDS: Words = Words {
+pub(crate) const WORDS: Words = Words {
     internal: "InternalError",
     busy: "ServiceUnavailable",
     limit: "Throttling.User",

@@ -1,8 +1,8 @@
 //! Disks that are full, read-only or another's, and files that are damaged or gone, with the real program: what is told,
-//! which uploads leave all the same, and that the next run comes to its end.
+//! which uploads leave all the same, that no secret is told, and that the next run comes to its end.
 
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,7 +30,7 @@ fn on(disk: Disk, folder: &Path, program: &Command) -> Ended {
         Disk::Sound => (String::new(), ""),
         Disk::Free(pages) => (
             format!(
-                "mkdir -p store disk && mount -t tmpfs -o size=2M none disk && cp -a store/. disk\n\
+                "mkdir -p -m 700 store disk && mount -t tmpfs -o size=2M,mode=700 none disk && cp -a store/. disk\n\
                  dd if=/dev/zero of=disk/filler bs=4096 2>/dev/null || true\n\
                  truncate -s -{} disk/filler && mount --bind disk store\n",
                 pages * 4096
@@ -61,13 +61,14 @@ fn a_disk_that_is_full_at_any_point() {
     side_by_side(&rows, |&pages| {
         let row = format!("{pages} pages are free");
         let town = Town::new(patient);
-        let ended = on(Disk::Free(pages), town.folder.path(), &town.command("renew"));
+        let ended = on(Disk::Free(pages), town.folder.path(), &town.logged("renew"));
+        let ended = town.hunted(&row, ended);
         let uploaded = town.cost()[2] == 2;
         assert_eq!(ended.code == 0, uploaded, "{row}: {}", ended.all());
         let says = ["No space left on device", "help: free some space"];
         let is_told = says.iter().all(|word| ended.stderr.contains(word));
         assert!(is_told || pages > 14, "{row}: {}", ended.all());
-        let healed = town.run("renew example.test");
+        let healed = town.watched("renew example.test", &[]);
         let [orders, certificates, uploads, records] = town.cost();
         assert_eq!(
             (healed.code, certificates, uploads, records),
@@ -210,6 +211,8 @@ const ROWS: &[Row] = &[
         spoil: |town| {
             fs::remove_dir_all(town.store("journal/targets")).unwrap();
             fs::write(town.store("journal/targets"), "").unwrap();
+            fs::set_permissions(town.store("journal/targets"), fs::Permissions::from_mode(0o600))
+                .unwrap();
         },
         says: &["File exists", "help: something else has the name"],
         remedy: |town| fs::remove_file(town.store("journal/targets")).unwrap(),
@@ -299,14 +302,15 @@ fn check(row: &Row) {
     assert_eq!(town.run("renew").code, 0, "{name}");
     town.world.cloud.switch_off("cdn.example.test");
     (row.spoil)(&town);
-    let ended = on(row.disk, town.folder.path(), &town.command(row.args));
+    let ended = on(row.disk, town.folder.path(), &town.logged(row.args));
+    let ended = town.hunted(name, ended);
     let paid = |town: &Town| [town.cost()[0], town.cost()[2]];
     assert_eq!((ended.code, paid(&town)), row.ends, "{name}: {}", ended.all());
     for word in row.says {
         assert!(ended.stderr.contains(word), "{name}: nothing says `{word}`: {}", ended.all());
     }
     (row.remedy)(&town);
-    let healed = town.run("renew example.test");
+    let healed = town.watched("renew example.test", &[]);
     assert_eq!((healed.code, paid(&town)), (0, row.healed), "{name}, healed: {}", healed.all());
     let plan = town.run("plan --json").json();
     assert_eq!(plan["steps"].as_array().unwrap().len(), 0, "{name}: a plan is left: {plan:#}");

@@ -1,5 +1,5 @@
 //! Each question to the DNS, and each put and take-away of its kinds, under each fault, with the real program: how the run
-//! ends, what it cost, what is left standing, and that the next one comes to its end.
+//! ends, what it cost, what is left standing, that it tells no secret, and that the next one comes to its end.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -41,7 +41,7 @@ impl Fate {
 }
 
 fn check(row: &str, town: &Town, fate: Fate, heal: impl FnOnce(&Town)) {
-    let ended = town.run("renew");
+    let ended = town.watched("renew", &[]);
     let [orders, certificates, uploads, _] = town.cost();
     let got = (ended.code, [orders, certificates, uploads]);
     assert_eq!(got, fate.cost(), "{row}: {}", ended.all());
@@ -52,7 +52,7 @@ fn check(row: &str, town: &Town, fate: Fate, heal: impl FnOnce(&Town)) {
         assert!(ended.stderr.contains("help: "), "{row}: {}", ended.all());
     }
     heal(town);
-    let healed = town.run("renew example.test");
+    let healed = town.watched("renew example.test", &[]);
     assert_eq!((healed.code, town.cost()), (0, ONE), "{row}, healed: {}", healed.all());
     let left = town.world.dns.zones().values(NAME, "TXT");
     assert!(left.is_empty(), "{row}, healed: {left:?} is left: {}", healed.all());

@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong is found and has a remedy, and finding it spends nothing.
+//! `doctor`: what is wrong is found and has a remedy; finding it spends nothing, and tells no secret.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,12 @@ use certferry_sandbox::world::Provider;
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use crate::cloud_calls::WORDS;
+use crate::faults::{DOUBLED, FAULTS, PATIENCE};
+use crate::house::Ended;
+use crate::hunt::Hunt;
 use crate::issuing::Town;
+use crate::rows::side_by_side;
 
 const KEY: &str = "LTAISandbox0000000000000";
 
@@ -43,7 +48,8 @@ fn examine(row: &str, town: &Town) -> (i32, Value) {
     town.world.ca.forget_calls();
     let updates = town.world.dns.updates().len();
     let before = files(&town.store(""));
-    let ended = town.run("doctor --json");
+    let ended = Ended::of(&town.logged("doctor --json").output().unwrap());
+    Hunt::of_town(town).check_said(row, &ended);
     assert_eq!(files(&town.store("")), before, "{row}: the store was written");
     let calls = town.world.cloud.tally();
     assert!(calls.keys().all(|call| READS.contains(&call.as_str())), "{row}: {calls:?}");
@@ -164,6 +170,35 @@ fn keys_and_permissions() {
     };
     check("no reading where none is wanted", unproved, 0, ["target", "good", "nor need it be"]);
     check("no zones", deny("alidns:DescribeDomains"), 1, ["zone", "bad", "alidns:DescribeDomains"]);
+}
+
+/// What would be so again.
+const LASTING: &[&str] = &["refused", "HTML 403", "redirect", "oversized", "wrong types"];
+
+/// STS is needed for nothing but this: one answer that is lost is asked for again, and no answer is no fault of the keys.
+#[test]
+fn whose_the_keys_are_under_each_fault() {
+    let rows: Vec<_> = FAULTS.iter().flat_map(|row| [(row, false), (row, true)]).collect();
+    side_by_side(&rows, |((name, fault), is_outage)| {
+        let town = Town::new(|_| {});
+        if ["silence", "a slow drip"].contains(name) {
+            town.edit("[acme]\n", &format!("{PATIENCE}[acme]\n"));
+        }
+        let fault = fault(Fault::at("GetCallerIdentity"), &WORDS);
+        let fault = if *name == DOUBLED { fault.after() } else { fault.before() };
+        town.world.cloud.fault(if *is_outage { fault.always() } else { fault });
+        let lasts = *is_outage || LASTING.contains(name);
+        let state = if lasts && *name != DOUBLED { "unknown" } else { "good" };
+        let row = format!("{name}, for ever: {is_outage}");
+        let (code, document) = examine(&row, &town);
+        let checks = document["checks"].as_array().unwrap();
+        let whose = checks.iter().find(|check| check["name"] == "identity").unwrap();
+        let asked = town.world.cloud.calls("GetCallerIdentity").len();
+        assert_eq!((code, &whose["state"]), (0, &state.into()), "{row}: {document:#}");
+        let is_struck = town.world.cloud.faults_left() == 0 && asked > 0;
+        assert!(is_struck, "{row}: it never struck: {asked} calls");
+        assert!(state == "good" || whose["help"] != "", "{row}: no remedy: {whose:#}");
+    });
 }
 
 #[test]

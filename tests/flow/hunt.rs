@@ -1,6 +1,6 @@
 //! The hunt for secrets: whatever a place holds, is one of them in it, in any form that servers and logs give it?
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,11 +15,41 @@ use crate::issuing::Town;
 #[derive(Clone, Default)]
 pub(crate) struct Hunt {
     texts: Vec<(String, String)>,
+    /// Which of them begin with these [`HEAD`] bytes.
+    heads: HashMap<u64, Vec<usize>>,
+    head_marks: Marks,
     /// Every run of [`GRAM`] letters in the base64 of a private key, at each of the places where it may begin: so a line of
     /// its PEM is found, whatever else is in that PEM and wherever it is wrapped.
-    grams: HashSet<Vec<u8>>,
+    grams: HashSet<u128>,
+    gram_marks: Marks,
     /// The same of what is public: a certificate holds half of its key.
-    public: HashSet<Vec<u8>>,
+    public: HashSet<u128>,
+}
+
+/// Marks of what is looked for, of which few are had by anything else: a log is megabytes, and most of it needs no second
+/// look.
+#[derive(Clone)]
+struct Marks(Vec<bool>);
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self(vec![false; 1 << 16])
+    }
+}
+
+impl Marks {
+    fn put(&mut self, bits: u64) {
+        self.0[Self::place(bits)] = true;
+    }
+
+    fn has(&self, bits: u64) -> bool {
+        self.0[Self::place(bits)]
+    }
+
+    fn place(bits: u64) -> usize {
+        // The top bits of a product with an odd number depend on all of the factor's.
+        usize::try_from(bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48).unwrap()
+    }
 }
 
 impl Hunt {
@@ -30,7 +60,15 @@ impl Hunt {
         // What is left of a short one's middle, encoded again, is no longer its own.
         let twice = once.iter().filter(|form| form.len() >= 12).flat_map(|form| encoded(form));
         let forms = once.iter().cloned().chain(twice).chain([secret.to_owned()]);
-        self.texts.extend(forms.map(|form| (name.to_owned(), form)));
+        forms.for_each(|form| self.form(name, form));
+    }
+
+    fn form(&mut self, name: &str, form: String) {
+        let head = form.as_bytes().first_chunk().map(|head| u64::from_be_bytes(*head));
+        let head = head.unwrap_or_else(|| panic!("a form of {name} is too short to be hunted"));
+        self.head_marks.put(head);
+        self.heads.entry(head).or_default().push(self.texts.len());
+        self.texts.push((name.to_owned(), form));
     }
 
     /// A private key in PEM.
@@ -42,12 +80,15 @@ impl Hunt {
             let once = encoded(line);
             let twice = once.iter().flat_map(|form| encoded(form));
             let forms = once.iter().cloned().chain(twice);
-            self.texts.extend(forms.map(|form| ("a line of a key".to_owned(), form)));
+            forms.for_each(|form| self.form("a line of a key", form));
         }
     }
 
     pub(crate) fn key_der(&mut self, der: &[u8]) {
-        self.grams.extend(grams_of(der));
+        for gram in grams_of(der) {
+            self.gram_marks.put(folded(gram));
+            self.grams.insert(gram);
+        }
     }
 
     /// Certificates in PEM, which anybody may see.
@@ -61,7 +102,10 @@ impl Hunt {
     pub(crate) fn of_town(town: &Town) -> Self {
         let mut hunt = Self::default();
         for name in ["aliyun.secret", "tsig.key"] {
-            hunt.text(name, &fs::read_to_string(town.folder.path().join(name)).unwrap());
+            // One that was taken away is nothing that a program could tell.
+            if let Ok(secret) = fs::read_to_string(town.folder.path().join(name)) {
+                hunt.text(name, &secret);
+            }
         }
         let tsig = &town.world.tsig_key().secret;
         hunt.text("the TSIG key", &String::from_utf8(tsig.clone()).unwrap());
@@ -71,7 +115,7 @@ impl Hunt {
                 hunt.text("a token", account.token.as_deref().unwrap());
             });
         }
-        let files = files_of(&town.store(""));
+        let files = all_files_of(&town.store(""));
         for (path, text) in files.iter().filter(|(path, _)| is_secret(path)) {
             match path.ends_with("account.json") {
                 true => hunt.key_der(&account_key(text)),
@@ -79,7 +123,8 @@ impl Hunt {
                 false => {}
             }
         }
-        for (_, text) in files.iter().filter(|(path, _)| path.ends_with("fullchain.pem")) {
+        let is_public = |path: &str| path.ends_with(".pem") && !is_secret(path);
+        for (_, text) in files.iter().filter(|(path, _)| is_public(path)) {
             hunt.public(text);
         }
         hunt
@@ -87,11 +132,16 @@ impl Hunt {
 
     /// Looks into all that a run in this town has said and left.
     pub(crate) fn check_run(&self, run: &str, town: &Town, ended: &Ended) {
-        self.check(&format!("{run}: stdout"), ended.stdout.as_bytes());
-        self.check(&format!("{run}: stderr"), ended.stderr.as_bytes());
+        self.check_said(run, ended);
         for (path, text) in files_of(&town.store("")).iter().filter(|(path, _)| !is_secret(path)) {
             self.check(&format!("{run}: {path}"), text.as_bytes());
         }
+    }
+
+    /// Looks into what a run has said.
+    pub(crate) fn check_said(&self, run: &str, ended: &Ended) {
+        self.check(&format!("{run}: stdout"), ended.stdout.as_bytes());
+        self.check(&format!("{run}: stderr"), ended.stderr.as_bytes());
     }
 
     /// Nothing of them may be at this place.
@@ -114,21 +164,37 @@ impl Hunt {
     }
 
     fn check_text(&self, place: &str, text: &str) {
-        for (name, secret) in &self.texts {
-            let found = text.find(secret.as_str());
-            assert!(found.is_none(), "{name} is in {place}, as {secret}: {}", around(text, found));
+        if let Some((at, (name, secret))) = self.first_form(text.as_bytes()) {
+            panic!("{name} is in {place}, as {secret}: {}", around(text, at));
         }
-        let body = body_of(text);
-        let found = body.windows(GRAM).position(|gram| self.is_of_key(gram));
-        assert!(
-            found.is_none(),
-            "a private key is in {place}: {}",
-            around(&String::from_utf8_lossy(&body), found)
-        );
+        let found = runs(text.as_bytes()).find(|(_, gram)| self.is_of_key(*gram));
+        if let Some((at, _)) = found {
+            panic!("a private key is in {place}: {}", around(text, at));
+        }
     }
 
-    fn is_of_key(&self, gram: &[u8]) -> bool {
-        self.grams.contains(gram) && !self.public.contains(gram)
+    /// The first of the texts that is in this one, and where.
+    fn first_form(&self, text: &[u8]) -> Option<(usize, &(String, String))> {
+        let mut head = 0_u64;
+        for (at, byte) in text.iter().enumerate() {
+            head = head << 8 | u64::from(*byte);
+            if at + 1 < HEAD || !self.head_marks.has(head) {
+                continue;
+            }
+            let begin = at + 1 - HEAD;
+            let is_here =
+                |form: &&usize| text[begin..].starts_with(self.texts[**form].1.as_bytes());
+            if let Some(form) = self.heads.get(&head).into_iter().flatten().find(is_here) {
+                return Some((begin, &self.texts[*form]));
+            }
+        }
+        None
+    }
+
+    fn is_of_key(&self, gram: u128) -> bool {
+        self.gram_marks.has(folded(gram))
+            && self.grams.contains(&gram)
+            && !self.public.contains(&gram)
     }
 }
 
@@ -211,15 +277,31 @@ fn account_key(json: &str) -> Vec<u8> {
 
 /// Every file below, links not followed; each must be its owner's alone.
 pub(crate) fn files_of(folder: &Path) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir(folder) else { return found };
+    check_modes(folder);
+    all_files_of(folder)
+}
+
+fn check_modes(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
     assert_eq!(mode_of(folder), 0o700, "{}", folder.display());
     for path in entries.map(|entry| entry.unwrap().path()) {
         let facts = path.symlink_metadata().unwrap();
         if facts.is_dir() {
-            found.extend(files_of(&path));
+            check_modes(&path);
         } else if facts.is_file() {
             assert_eq!(mode_of(&path), 0o600, "{}", path.display());
+        }
+    }
+}
+
+fn all_files_of(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else { return found };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let facts = path.symlink_metadata().unwrap();
+        if facts.is_dir() {
+            found.extend(all_files_of(&path));
+        } else if facts.is_file() {
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
             found.push((path.display().to_string(), text));
         }
@@ -231,24 +313,47 @@ fn mode_of(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn grams_of(der: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+fn grams_of(der: &[u8]) -> impl Iterator<Item = u128> {
     (0..3).flat_map(|before| {
         let text = BASE64_STANDARD.encode([&[0; 3][..before], der].concat());
         let own = &text.as_bytes()[(before * 8).div_ceil(6)..(before + der.len()) * 8 / 6];
-        own.windows(GRAM).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        runs(own).map(|(_, gram)| gram).collect::<Vec<_>>()
     })
 }
 
-/// The letters of base64, standard alphabet, without line ends.
-fn body_of(text: &str) -> Vec<u8> {
-    let plain = text.bytes().filter(|letter| !letter.is_ascii_whitespace());
-    plain
-        .map(|letter| match letter {
-            b'-' => b'+',
-            b'_' => b'/',
-            letter => letter,
-        })
-        .collect()
+/// Every run of [`GRAM`] letters of base64, in either alphabet and whatever white space is between them: where it ends, and
+/// its six bits a letter.
+fn runs(text: &[u8]) -> impl Iterator<Item = (usize, u128)> {
+    let (mut gram, mut length) = (0_u128, 0);
+    text.iter().enumerate().filter_map(move |(at, letter)| {
+        if letter.is_ascii_whitespace() {
+            return None;
+        }
+        let Some(bits) = bits_of(*letter) else {
+            length = 0;
+            return None;
+        };
+        gram = (gram << 6 | u128::from(bits)) & (u128::MAX >> (128 - 6 * GRAM));
+        length += 1;
+        (length >= GRAM).then_some((at, gram))
+    })
+}
+
+const fn bits_of(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    })
+}
+
+/// All of its bits have a say.
+fn folded(gram: u128) -> u64 {
+    let [high, low] = [gram >> 64, gram & u128::from(u64::MAX)];
+    u64::try_from(high ^ low).unwrap()
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -264,7 +369,7 @@ fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        let hex = if bytes[at] == b'%' { text.get(at + 1..at + 3) } else { None };
         match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 out.push(byte);
@@ -279,8 +384,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn around(text: &str, found: Option<usize>) -> String {
-    let Some(at) = found else { return String::new() };
+fn around(text: &str, at: usize) -> String {
     let bytes = text.as_bytes();
     let part = &bytes[at.saturating_sub(200)..(at + 200).min(bytes.len())];
     String::from_utf8_lossy(part).into_owned()
@@ -288,6 +392,9 @@ fn around(text: &str, found: Option<usize>) -> String {
 
 /// Letters of base64 that are no chance: 15 bytes of a key.
 const GRAM: usize = 20;
+
+/// Bytes that every form has.
+const HEAD: usize = size_of::<u64>();
 
 #[test]
 fn the_hunt_finds_what_it_should() {
@@ -308,5 +415,8 @@ fn the_hunt_finds_what_it_should() {
         assert!(finds(&text), "{form}");
     }
     assert!(finds(key.lines().nth(1).unwrap()), "a line");
-    assert!(!finds("nothing of it"));
+    let wrapped: Vec<String> = key.chars().map(|letter| format!("{letter}\n ")).collect();
+    assert!(finds(&wrapped.concat()), "wrapped at every letter");
+    let public = "canary~of/the+hunts, and more of what is no secret".repeat(1000);
+    assert!(!finds(&public.replace("hunts", "hound")) && !finds("nothing of it"));
 }

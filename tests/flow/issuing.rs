@@ -36,8 +36,17 @@ impl Town {
     /// Runs it with all that can be logged, and hunts for this town's secrets in whatever it says and leaves. What is
     /// given back is what people see, without the log.
     pub(crate) fn watched(&self, args: &str, env: &[(&str, String)]) -> Ended {
-        let mut command = self.command(&format!("-vv --log-format json {args}"));
-        let ended = Ended::of(&command.envs(env.iter().cloned()).output().unwrap());
+        let mut command = self.logged(args);
+        self.hunted(args, Ended::of(&command.envs(env.iter().cloned()).output().unwrap()))
+    }
+
+    /// The program with all that can be logged.
+    pub(crate) fn logged(&self, args: &str) -> Command {
+        self.command(&format!("-vv --log-format json {args}"))
+    }
+
+    /// Hunts for this town's secrets in what such a run has said and left, and gives back what people see of it.
+    pub(crate) fn hunted(&self, args: &str, ended: Ended) -> Ended {
         Hunt::of_town(self).check_run(args, self, &ended);
         let told = ended.stderr.lines().filter(|line| !line.starts_with('{'));
         let stderr = told.map(|line| format!("{line}\n")).collect();

@@ -6,9 +6,12 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use certferry::cli::Cli;
+use certferry_sandbox::cloud::Domain;
 use certferry_sandbox::fault::Fault;
 use certferry_sandbox::names::{HOOK_PASSWORD, Names};
 use certferry_sandbox::world::{Provider, Seed};
+use clap::CommandFactory as _;
 
 use crate::house::{Ended, House, SECRET};
 use crate::hunt::{Hunt, files_of, forms};
@@ -131,24 +134,69 @@ fn walk(walk: &Walk, fault: impl Fn(&Walk)) {
     walk.run("renew example.test --force");
     town.world.ca.heal();
     town.world.cloud.heal();
-    let live = town.store("live/example.test");
-    for args in [
-        "renew --json",
-        "status --json",
-        "status",
-        "plan",
-        "doctor",
-        "policy",
-        &format!("deploy --pin --lineage {} --domain cdn.example.test", live.display()),
-        "rollback example.test",
-        "rollback example.test --to latest",
-        "account show",
-        "account update",
-        "account rollover",
-        "revoke example.test",
-        "account deactivate",
-    ] {
-        walk.run(args);
+    hooked(walk);
+    ALONE.iter().for_each(|args| drop(walk.run(args)));
+}
+
+/// What needs nothing but a store; the account's end comes last.
+const ALONE: &[&str] = &[
+    "renew --json",
+    "status --json",
+    "status",
+    "plan",
+    "doctor",
+    "policy",
+    "keeps-anything",
+    "rollback example.test --list",
+    "rollback example.test",
+    "rollback example.test --to latest",
+    "account show",
+    "account update",
+    "account rollover",
+    "revoke example.test",
+    "account deactivate",
+];
+
+/// What is about files that another client has: the pair of ours, as lego would keep it.
+fn hooked(walk: &Walk) {
+    let (town, cloud) = (&walk.town, &walk.town.world.cloud);
+    let theirs = town.folder.path().join("certificates");
+    fs::create_dir(&theirs).unwrap();
+    let [chain, key] = ["crt", "key"].map(|kind| theirs.join(format!("theirs.{kind}")));
+    write_secret(
+        &chain,
+        &fs::read_to_string(town.store("live/example.test/fullchain.pem")).unwrap(),
+    );
+    write_secret(&key, &walk.key());
+    fs::write(theirs.join("theirs.json"), "{}").unwrap();
+    let files = format!("--cert {} --key {}", chain.display(), key.display());
+    cloud.add_domain(Domain::online("hooked.example.test"));
+    let hook = format!("hook --json {files} --name theirs --domain hooked.example.test");
+    // Its answer gives back what it got.
+    cloud.fault(Fault::at("SetDomainServerCertificate").answer("Strange", 400).saying(walk.key()));
+    let refused = walk.run_once(&format!("-vv --log-format json {hook}"));
+    assert_eq!((refused.code, cloud.faults_left()), (1, 0), "{}", refused.all());
+    let well = walk.run(&hook);
+    assert_eq!(well.code, 0, "{}", well.all());
+    let forgotten = walk.run_once("-vv --log-format json forget theirs");
+    assert_eq!(forgotten.code, 0, "{}", forgotten.all());
+    let adopted = walk.run(&format!("init --from-lego={} --write", town.folder.path().display()));
+    assert_eq!(adopted.code, 0, "{}", adopted.all());
+    walk.run(&format!("deploy --pin {files} --domain cdn.example.test"));
+}
+
+/// No command is left out of the walk.
+#[test]
+fn all_that_there_is_is_walked() {
+    let walked: Vec<&str> =
+        ALONE.iter().chain(&["hook", "forget", "init", "deploy"]).copied().collect();
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let acts: Vec<String> =
+            command.get_subcommands().map(|act| format!("{name} {}", act.get_name())).collect();
+        for act in if acts.is_empty() { vec![name.to_owned()] } else { acts } {
+            assert!(walked.iter().any(|args| args.starts_with(&act)), "{act}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::effect::Effect;
-use crate::flow::{FIRST, Flow, HOOK, RENEWAL};
+use crate::flow::{FIRST, Flow, HOOK, RENEWAL, REVOCATION, ROLLOVER};
 use crate::points::{Tally, effects_of, is_long};
 use crate::rows::side_by_side;
 use crate::sound;
@@ -65,6 +65,17 @@ fn a_renewal_is_told_to_stop() {
 #[test]
 fn a_hook_is_told_to_stop() {
     stopped_anywhere(&HOOK);
+}
+
+/// Which of the two keys counts, the CA may have decided already: the next runs know.
+#[test]
+fn a_change_of_keys_is_told_to_stop() {
+    stopped_anywhere(&ROLLOVER);
+}
+
+#[test]
+fn a_revocation_is_told_to_stop() {
+    stopped_anywhere(&REVOCATION);
 }
 
 /// Points of the short form.

@@ -105,13 +105,28 @@ fn a_file_over_the_limit_is_refused() {
 fn a_killed_write_leaves_the_old_or_the_new() {
     let top = tempfile::tempdir().unwrap();
     let file = top.path().join("f");
-    for steps in 0..4 {
-        write(&file, b"old").unwrap();
-        let finished = killed_after(steps, || write(&file, b"new")).is_ok();
-        let content = read(&file).unwrap().unwrap();
-        let expected: &[u8] = if steps < 2 { b"old" } else { b"new" };
-        assert_eq!((content.as_slice(), finished), (expected, steps == 3), "{steps} steps");
+    for write_it in [write, write_for_all] {
+        for steps in 0..4 {
+            write(&file, b"old").unwrap();
+            let finished = killed_after(steps, || write_it(&file, b"new")).is_ok();
+            let content = read(&file).unwrap().unwrap();
+            let expected: &[u8] = if steps < 2 { b"old" } else { b"new" };
+            assert_eq!((content.as_slice(), finished), (expected, steps == 3), "{steps} steps");
+        }
     }
+}
+
+/// Another run was faster: what it wrote where there was nothing stands.
+#[test]
+fn a_new_file_for_all_takes_nothings_place() {
+    let top = tempfile::tempdir().unwrap();
+    let file = top.path().join("f");
+    let other = file.clone();
+    let halt = Box::new(move || write(&other, b"theirs").unwrap());
+    let written = halted_before(1, halt, || write_for_all(&file, b"ours"));
+    let error = written.unwrap_err().to_string();
+    assert!(error.contains("something else has the name"), "{error}");
+    assert_eq!(read(&file).unwrap().unwrap().as_slice(), b"theirs");
 }
 
 #[test]

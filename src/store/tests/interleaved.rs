@@ -22,7 +22,7 @@ fn locked(store: &Store, what: &Act) -> Vec<Lock> {
         Act::Begin(_) | Act::Complete => &["ours"],
         Act::Keep(_) => &["theirs"],
         Act::Prune(_) => &["ours", "theirs"],
-        Act::Claim(_) | Act::Forget(_) | Act::Open => &[],
+        Act::Claim(_) | Act::Forget(_) | Act::Configure(_) | Act::Open => &[],
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (stop, say) = (CancellationToken::new(), Say::nothing());

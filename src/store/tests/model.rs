@@ -27,6 +27,8 @@ pub(super) enum Act {
     Prune(usize),
     Claim(usize),
     Forget(usize),
+    /// `init` writes the configuration, which stands beside the store.
+    Configure(usize),
     /// Another run opens the store.
     Open,
 }
@@ -40,6 +42,8 @@ pub(super) struct Model {
     succession: Vec<usize>,
     /// Claims by their source, and which call they are of.
     claims: BTreeMap<usize, usize>,
+    /// What the configuration says.
+    configured: Option<usize>,
 }
 
 impl Model {
@@ -51,6 +55,7 @@ impl Model {
             Act::Complete => after.succession.extend(after.ordered.take()),
             Act::Claim(source) => drop(after.claims.insert(*source, call)),
             Act::Forget(source) => drop(after.claims.remove(source)),
+            Act::Configure(text) => after.configured = Some(*text),
             Act::Keep(_) | Act::Prune(_) | Act::Open => {}
         }
         after
@@ -68,6 +73,7 @@ impl Model {
             ordered: memory.order.map(|order| pair_of(&held(order))),
             succession: memory.succession.iter().map(|leaf| number_of(*leaf)).collect(),
             claims: known.claims.iter().map(|claim| (number(claim), call(claim))).collect(),
+            configured: configuration(store).map(|text| text.parse().unwrap()),
         }
     }
 }
@@ -109,8 +115,26 @@ pub(super) fn act(store: &Store, act: &Act, call: usize) -> anyhow::Result<()> {
             at: Timestamp::from_second(i64::try_from(call)?)?,
         }),
         Act::Forget(number) => store.drop_claim("certbot", &source(*number)),
+        Act::Configure(text) => configure(store, *text),
         Act::Open => Store::open(store.root()).map(drop),
     }
+}
+
+/// What stands beside the store.
+fn configuration(store: &Store) -> Option<String> {
+    std::fs::read_to_string(store.root().with_file_name("config.toml")).ok()
+}
+
+/// Where another run was faster, what it wrote stands.
+fn configure(store: &Store, text: usize) -> anyhow::Result<()> {
+    let file = store.root().with_file_name("config.toml");
+    let before = configuration(store);
+    let written = write_config(&file, before.as_deref(), &text.to_string());
+    let is_late = |error: &anyhow::Error| {
+        let said = error.to_string();
+        said.contains("has been changed meanwhile") || said.contains("something else has the name")
+    };
+    written.or_else(|error| if is_late(&error) { Ok(()) } else { Err(error) })
 }
 
 fn begin(store: &Store, pair: usize) -> anyhow::Result<()> {
@@ -142,6 +166,7 @@ pub(super) fn an_act() -> impl Strategy<Value = Act> {
         1 => (0_usize..3).prop_map(Act::Prune),
         2 => (0_usize..3).prop_map(Act::Claim),
         1 => (0_usize..3).prop_map(Act::Forget),
+        1 => (0_usize..3).prop_map(Act::Configure),
         1 => Just(Act::Open),
     ]
 }
