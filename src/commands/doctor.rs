@@ -30,6 +30,8 @@ pub(super) async fn run(flags: &Flags, global: &Global, ground: Ground) -> Resul
     let marks = marks(&ground.env);
     let stop = ground.stop.clone();
     let checks = tokio::select! {
+        // What was stopped half-way is no finding.
+        biased;
         () = stop.cancelled() => return Err(anyhow!("stopped").into()),
         checks = examine(said, ground) => checks,
     };
