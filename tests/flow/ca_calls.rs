@@ -238,7 +238,7 @@ fn strike(is_one: impl Fn(&str) -> bool) {
         .flat_map(|call| faults().map(move |fault| (call, fault)))
         .filter(|(_, fault)| is_one(fault.0))
         .flat_map(|(call, fault)| {
-            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+            sides(call.kind, fault.0, call.reads).iter().map(move |side| (call, fault, *side))
         })
         // A nonce that is refused has had no effect (RFC 8555, 6.5).
         .filter(|(_, fault, side)| (fault.0, *side) != ("a refused nonce", Side::After))
@@ -312,7 +312,7 @@ fn a_silent_ca_and_the_word_to_stop() {
         .flat_map(|call| faults().map(move |fault| (call, fault)))
         .filter(|(_, fault)| ["silence", "a slow drip"].contains(&fault.0))
         .flat_map(|(call, fault)| {
-            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+            sides(call.kind, fault.0, call.reads).iter().map(move |side| (call, fault, *side))
         })
         .collect();
     side_by_side(&rows, |(call, (name, fault), side)| {

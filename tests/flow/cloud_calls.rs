@@ -393,7 +393,7 @@ fn strike(whom: &[Whom], is_one: impl Fn(&str) -> bool) {
         .flat_map(|call| FAULTS.iter().map(move |fault| (call, fault)))
         .filter(|(_, fault)| is_one(fault.0))
         .flat_map(|(call, fault)| {
-            sides(fault.0, call.reads).iter().map(move |side| (call, fault, *side))
+            sides(call.action, fault.0, call.reads).iter().map(move |side| (call, fault, *side))
         })
         .collect();
     side_by_side(&rows, |(call, fault, side)| check(call, fault, *side));
