@@ -78,7 +78,8 @@ fn named(args: &[String]) -> (Option<(&'static str, Dialect)>, &[String]) {
 
 /// Whose word it is. dehydrated says what no hook can know, and wants it borne.
 fn by_word(call: &Call<'_>, word: &str) -> Vec<(Dialect, String)> {
-    let said = || format!("`{word}` stands after `--`");
+    // It may be anything: a line end in it would write a line of its own into our message.
+    let said = || format!("`{}` stands after `--`", word.escape_debug());
     let is_dehydrateds = DEHYDRATED.contains(&word);
     let state = (call.var)("ACME_STATE_DIR");
     let mut signs = Vec::new();

@@ -244,6 +244,10 @@ fn two_that_contradict_are_refused() {
         &both(&state, &deploy),
         "two ACME clients are meant: dehydrated (`deploy_cert` stands after `--`) and acmetool (ACME_STATE_DIR is set)",
     );
+    check(
+        &both(&[live], &["--", "a\nhelp: do"]),
+        "two ACME clients are meant: certbot (RENEWED_LINEAGE is set) and dehydrated (`a\\nhelp: do` stands after `--`)",
+    );
     check(&both(&state, &["--", "dehydrated", "exit_hook"]), "exit 0");
     check(&both(&[live], &state), "certbot a /live/a");
 }
