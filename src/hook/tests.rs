@@ -203,6 +203,10 @@ fn caddys_words() {
     check(&[&["HOME=/home/c"], relative.as_slice()].concat(), &at("/home/c/.local/share/caddy"));
     let xdg = ["XDG_DATA_HOME=/data", "HOME=/home/c"];
     check(&[&xdg, relative.as_slice()].concat(), &at("/data/caddy"));
+    check(
+        &[&["HOME=/a\nhelp: do"], relative.as_slice()].concat(),
+        "CHAIN lies where control characters are in the path: \"/a\\nhelp: do",
+    );
     check(&["HOME=/h", "--", "caddy", "a", "/s/a.crt", "/s/a.key"], "caddy a /s/a.crt /s/a.key (");
     check(&["--", "caddy", "a.example"], "caddy tells of no certificate");
 }

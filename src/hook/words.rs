@@ -55,6 +55,12 @@ impl<'a> Word<'a> {
             let what = format!("{} is not an absolute path: {}", self.name, path.display());
             return Err(Error::new(what, help));
         }
+        if whole.to_string_lossy().contains(char::is_control) {
+            return Err(Error::new(
+                format!("{} lies where control characters are in the path: {whole:?}", self.name),
+                "look at HOME and XDG_DATA_HOME, and at the folder that the hook runs in",
+            ));
+        }
         Ok(whole.components().collect())
     }
 
