@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+pub use self::acme::ORDERS_UNDER_WAY;
 pub use self::error::{Error, Errors};
 pub use self::names::{dns_name, nearest};
 use self::said::Said;

@@ -24,7 +24,7 @@ use crate::ari::Asker;
 use crate::cert::{Fingerprint, Leaf};
 use crate::challenge::Prover;
 use crate::check::Roots;
-use crate::config::{Config, Target, Trust};
+use crate::config::{self, Config, Target, Trust};
 use crate::ground::Ground;
 use crate::http::Http;
 use crate::issue::Issuer;
@@ -43,10 +43,6 @@ const NOT_REMEMBERED: &str = "not all of this run can be remembered";
 
 /// A hook waits no longer for another run's locks: its caller waits too.
 const HOOK_LOCK_WAIT: Duration = Duration::from_secs(20);
-
-/// Orders under way; most of them may wait for slow DNS, and the CA is bothered by fewer. Each holds two lock files, and a
-/// socket for each server that is asked.
-const ORDERS_SIDE_BY_SIDE: usize = 64;
 
 /// Each holds a lock file and a connection: far under the 1024 descriptors that a process may have by default. At ten
 /// uploads a second it is enough for a cloud that answers after six.
@@ -120,7 +116,7 @@ impl Run {
             accounts: RefCell::default(),
             prover: OnceCell::new(),
             issuers: RefCell::default(),
-            issuing: Semaphore::new(ORDERS_SIDE_BY_SIDE),
+            issuing: Semaphore::new(config::ORDERS_UNDER_WAY),
             uploading: Semaphore::new(UPLOADS_SIDE_BY_SIDE),
             edges: edge::Edges::default(),
             looking_again: Semaphore::new(verify::SIDE_BY_SIDE),

@@ -46,8 +46,9 @@ const MOST_NAMES_OF: [(&str, usize); 2] = [("tlsserver", 25), ("shortlived", 25)
 /// Orders that bother a CA at once: few enough for its limits, and for small CAs.
 const ORDERS_AT_ONCE: usize = 8;
 
-/// As many as a run has under way (`run::ORDERS_SIDE_BY_SIDE`): more would change nothing.
-const MOST_AT_ONCE: usize = 64;
+/// As many orders as a run has under way: more at a CA would change nothing. Each holds two lock files, and a socket for each
+/// server that is asked; most of them may wait for slow DNS.
+pub const ORDERS_UNDER_WAY: usize = 64;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Binding {
@@ -276,11 +277,11 @@ fn ca(section: &Section<'_>, name: &str, contact_before: &[String]) -> Acme {
 fn orders_at_once(section: &Section<'_>) -> Option<usize> {
     let value = section.value("orders_at_once")?;
     let number = value.count()?;
-    if (1..=MOST_AT_ONCE).contains(&number) {
+    if (1..=ORDERS_UNDER_WAY).contains(&number) {
         return Some(number);
     }
     let what = "is not a number of orders that a CA can be asked at once";
-    value.wrong(what, format!("write one from 1 to {MOST_AT_ONCE}"));
+    value.wrong(what, format!("write one from 1 to {ORDERS_UNDER_WAY}"));
     None
 }
 
